@@ -1,0 +1,73 @@
+# What a person types. `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PROFILE ?=
+
+# the environment of the project, whatever else is activated; nothing phones home
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup pipeline repro test test-slow test-system check format bench platform lock golden clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY)  ## the environment in .venv, from constraints.txt
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (some minutes, once)"
+	@command -v $(PYTHON) > /dev/null || { echo "make: $(PYTHON) is not installed; name another with PYTHON=..., it must be Python 3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "$$(grep -i '^torch==' constraints.txt)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@test -e .git || $(BIN)/dvc config --local core.no_scm true
+	@touch $(READY)
+
+pipeline: $(READY)  ## the whole chain, raw text to a registered model (PROFILE=tinystories for real text)
+	@$(BIN)/fledgling run $(if $(PROFILE),--profile $(PROFILE))
+
+repro: $(READY)  ## the same chain by `dvc repro`, no server of any kind
+	@$(BIN)/dvc repro
+
+test: $(READY)  ## every test but the slow ones
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)  ## the tests that take minutes each
+	@$(BIN)/python -m pytest -m slow
+
+test-system:  ## Debian packages that some tests need (chromium, PostgreSQL)
+	@.ci/system-packages
+
+check: $(READY)  ## format, lint, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(READY)  ## rewrites the code in the house style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY)  ## what is measured, beside its public peers
+	@$(BIN)/python -m benchmarks
+
+platform: $(READY)  ## Prefect and MLflow servers on this machine, until Ctrl+C
+	@$(BIN)/fledgling platform
+
+lock:  ## makes constraints.txt anew from pyproject.toml
+	@rm -rf var/lock && $(PYTHON) -m venv var/lock
+	@var/lock/bin/pip install --quiet "$$(grep -oE 'torch==[0-9.]+' pyproject.toml)"
+	@var/lock/bin/pip install --quiet ".[dev]"
+	@var/lock/bin/pip freeze --exclude fledgling | sed -E 's/ @ .*//; s/\+cpu//' > constraints.txt
+	@rm -rf var/lock build && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
+
+golden: $(READY)  ## regenerates the golden loss curve that the tests compare with
+	@$(BIN)/python -m tests.model.golden
+
+clean:  ## removes what was made, keeps the environment
+	@rm -rf data models metrics plots var dvc.lock .dvc/tmp .dvc/cache

@@ -1,0 +1,108 @@
+"""The command `fledgling`: each subcommand imports what it needs when it is called."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Raises a small language model from raw text to a registered model.",
+)
+
+
+def main() -> None:
+    """Runs the command; a mistake of the user's is one line and a non-zero exit code."""
+    from tasks.stage import UserError
+
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"fledgling: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def run(
+    profile: Annotated[str | None, typer.Option(help="Write this profile into params.yaml first.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run every stage, stale or not.")] = False,
+) -> None:
+    """Run the whole chain through the Prefect flow: raw text to a registered model."""
+    from fledgling.run import run_chain
+
+    run_chain(profile=profile, force=force)
+
+
+@app.command()
+def summary() -> None:
+    """What the last run made, and how good it is."""
+    from tasks import report
+
+    typer.echo(report.summary())
+
+
+@app.command()
+def register() -> None:
+    """Make the result of the chain an MLflow model version (what `run` does at its end)."""
+    from tasks.register import register as register_result
+
+    typer.echo(register_result(chain_run=None).line)
+
+
+@app.command()
+def profile(name: Annotated[str | None, typer.Argument(help="The profile to switch to.")] = None) -> None:
+    """List the profiles, or write one into params.yaml."""
+    from tasks import profiles
+
+    if name is None:
+        typer.echo("\n".join(profiles.names()))
+        return
+    changed = profiles.apply(name)
+    typer.echo(f"params.yaml: {', '.join(changed) if changed else 'nothing'} changed")
+
+
+@app.command()
+def accept_data() -> None:
+    """Make the present data the version that later data is compared with (drift of lengths)."""
+    from tasks.validate import accept
+
+    typer.echo(f"wrote {accept()}")
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Option(help="The text to go on from.")],
+    max_tokens: Annotated[int, typer.Option(min=1, help="At most so many tokens.")] = 200,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0: always the likeliest token.")] = 0.7,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
+    model: Annotated[str | None, typer.Option(help="A registered version or alias; without: the workspace's.")] = None,
+) -> None:
+    """Print a continuation of the prompt, and nothing else."""
+    from fledgling.generate import continuation
+
+    typer.echo(continuation(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed, version=model))
+
+
+@app.command()
+def platform(
+    check: Annotated[bool, typer.Option("--check", help="Start, wait until all is ready, stop.")] = False,
+) -> None:
+    """Start the Prefect and MLflow servers on this machine, until Ctrl+C."""
+    from fledgling.platform import serve
+
+    serve(check=check)
+
+
+@app.command()
+def doctor() -> None:
+    """Check versions, disk, ports, git and DVC, and say what to do."""
+    from fledgling.doctor import examine
+
+    raise typer.Exit(examine())
+
+
+if __name__ == "__main__":
+    main()

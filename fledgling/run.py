@@ -1,0 +1,33 @@
+"""`fledgling run`: the chain from the terminal, with a warning before and a summary after."""
+
+import time
+
+import typer
+
+from tasks import profiles, report
+from tasks.workspace import is_dirty, is_registered, uses_git
+
+
+def run_chain(*, profile: str | None, force: bool) -> None:
+    """Runs what is stale and prints what was made; says so at once where nothing is."""
+    from flows.graph import read_chain
+
+    started = time.monotonic()
+    if profile is not None and (changed := profiles.apply(profile)):
+        typer.echo(f"profile {profile}: params.yaml changed in {', '.join(changed)}")
+    if not uses_git():
+        typer.echo("warning: no git repository here; the chain runs, but the model is bound to no commit (`git init`)")
+    elif is_dirty():
+        typer.echo("warning: uncommitted changes; the model will carry the tag 'dirty'")
+    chain = read_chain()
+    if not force and not chain.stale and is_registered():
+        typer.echo(report.summary())
+        typer.echo(f"Everything is up to date ({time.monotonic() - started:.0f} s); nothing was started.")
+        return
+    from flows.local import run_pipeline
+
+    stages = chain.to_run(force=force)
+    typer.echo(f"{len(stages)} of {len(chain.stages)} stages to run: {', '.join(stage.name for stage in stages) or '-'}")
+    run_pipeline(profile=None, force=force)
+    typer.echo(report.summary())
+    typer.echo(f"Done in {time.monotonic() - started:.0f} s.")

@@ -1,0 +1,159 @@
+"""The flow `pipeline`: runs what DVC says is stale, one Prefect task run a stage, and registers the model."""
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, Literal
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import graph, process
+from flows.graph import StageNode
+from flows.tracking import Tracker
+from tasks import profiles, report
+
+CONSOLE = logging.getLogger("fledgling.console")  # silent unless `fledgling run` shows it
+
+Profile = Literal["laptop", "small-gpu", "tinystories"]
+
+_PERCENT = re.compile(r"\b(\d{1,3})%")
+_OF_DVC = re.compile(r"^(Running stage|> |Updating lock|Use `dvc push`|Stage '.*' didn't change|\s*$|To track the|To enable auto|\s+git add)")
+
+
+class StageFailed(Exception):
+    """A stage ended with an error; the text is its own last line."""
+
+
+@flow(
+    name="pipeline",
+    description="Raw text to a registered model: runs what is stale.",
+    task_runner=ThreadPoolTaskRunner(max_workers=4),
+)
+def pipeline(profile: Profile | None = None, force: bool = False, register: bool = True) -> None:
+    """Runs the stale stages of dvc.yaml in order, independent ones side by side.
+
+    profile: the overlay to write into params.yaml first (None: leave it as it is). force: run every stage,
+    stale or not. register: make the result an MLflow model version at the end.
+    """
+    if profile is not None:
+        profiles.apply(profile)
+    chain = graph.read_chain()
+    stages = chain.to_run(force=force)
+    with process.none_left_behind(), Tracker(stages) as tracker:
+        futures: dict[str, PrefectFuture[None]] = {}
+        for stage in stages:
+            upstream = [futures[name] for name in stage.upstream if name in futures]
+            futures[stage.name] = _submit(stage, upstream, force=force, tracker=tracker)
+        for name in futures:
+            futures[name].result()
+        if register:
+            tracker.close()
+            register_model(tracker.run_id)
+
+
+def _submit(
+    stage: StageNode, upstream: list[PrefectFuture[None]], *, force: bool, tracker: Tracker
+) -> PrefectFuture[None]:
+    policy = stage.policy
+    bound = run_stage.with_options(
+        name=stage.name,
+        task_run_name=stage.name,
+        description=stage.description,
+        tags=policy.tags,
+        retries=policy.retries,
+        retry_delay_seconds=policy.retry_delay_s,
+        timeout_seconds=policy.time_limit_s,
+        retry_condition_fn=_came_from_outside,
+    )
+    return bound.submit(stage, force=force, tracker=tracker, wait_for=upstream)
+
+
+def _came_from_outside(task: Any, run: Any, state: Any) -> bool:
+    """Bad input stays bad: only what is not the user's to mend is tried again."""
+    try:
+        state.result()
+    except StageFailed as error:
+        return not error.args[0].startswith(f"{run.name}:")
+    except BaseException:
+        return True
+    return False
+
+
+@task(persist_result=False, cache_policy=NO_CACHE)
+def run_stage(stage: StageNode, *, force: bool, tracker: Tracker) -> None:
+    """Has DVC reproduce one stage in a process of its own. Raises StageFailed with the stage's own line."""
+    log = get_run_logger()
+    last_lines: list[str] = []
+    show_progress = _progress_of(stage.name)
+    tracker.stage_started(stage.name)
+
+    def on_line(line: str) -> None:
+        if _OF_DVC.match(line):
+            log.debug(line)
+            return
+        log.info(line)
+        CONSOLE.info(line)
+        last_lines.append(line)
+        del last_lines[:-20]
+        show_progress(line)
+
+    code = process.run(dvc_command(stage.name, force=force), on_line=on_line)
+    tracker.stage_ended(stage.name, ok=code == 0)
+    if code != 0:
+        raise StageFailed(_own_error(stage.name, last_lines) or f"{stage.name} ended with exit code {code}")
+    create_markdown_artifact(
+        key=f"stage-{stage.name}", markdown=report.stage_markdown(stage.name), description=stage.description
+    )
+
+
+def dvc_command(stage: str, *, force: bool) -> list[str]:
+    """The command that reproduces one stage, waiting for others that hold DVC's lock."""
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+    return [*command, "--force"] if force else command
+
+
+def _own_error(stage: str, lines: list[str]) -> str | None:
+    """The stage's own line about what went wrong (`stage: ...`), before DVC's about the stage."""
+    own = [line for line in lines if line.startswith(f"{stage}: ")]
+    return own[-1] if own else next((line for line in reversed(lines) if line.startswith("ERROR")), None)
+
+
+def _progress_of(stage: str) -> Callable[[str], None]:
+    """A function that moves the stage's progress artifact when a line names a percentage."""
+    state: dict[str, Any] = {"id": None, "shown": -1.0}
+
+    def show(line: str) -> None:
+        found = _PERCENT.search(line)
+        if found is None or float(found[1]) <= state["shown"]:
+            return
+        state["shown"] = float(found[1])
+        if state["id"] is None:
+            state["id"] = create_progress_artifact(state["shown"], key=f"progress-{stage}", description=line)
+        else:
+            update_progress_artifact(artifact_id=state["id"], progress=state["shown"], description=line)
+
+    return show
+
+
+@task(name="register", task_run_name="register", tags=["registry"], retries=2, retry_delay_seconds=5)
+def register_model(chain_run: str | None) -> None:
+    """Makes the result an MLflow model version (once for the same bytes)."""
+    log = get_run_logger()
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        log.info(line)
+        lines.append(line)
+        if line.startswith("register | "):
+            CONSOLE.info(line)
+
+    chain = ["--chain-run", chain_run] if chain_run else []
+    code = process.run([sys.executable, "-m", "tasks.register", *chain], on_line=on_line)
+    if code != 0:
+        raise StageFailed(_own_error("register", lines) or f"register ended with exit code {code}")
+    create_markdown_artifact(key="model", markdown=report.model_markdown(), description="the registered model")

@@ -1,0 +1,83 @@
+"""Processes that the flow starts: their lines as they come, and none left behind however the flow ends."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tasks.telemetry import OFF
+
+_LIVE: set[subprocess.Popen[str]] = set()
+_LOCK = threading.Lock()
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a child: this interpreter's programs first, telemetry off, lines unbuffered."""
+    programs = str(Path(sys.executable).parent)
+    path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
+    return {**os.environ, **OFF, "PATH": path, "PYTHONUNBUFFERED": "1", **(extra or {})}
+
+
+def start(command: Sequence[str], *, extra: Mapping[str, str] | None = None, **options: object) -> subprocess.Popen[str]:
+    """Starts a process in a group of its own that ends with this one, even where this one is killed."""
+    process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
+        command, text=True, env=environment(extra), start_new_session=True, preexec_fn=_end_with_parent, **options
+    )
+    with _LOCK:
+        _LIVE.add(process)
+    return process
+
+
+def run(command: Sequence[str], *, on_line: Callable[[str], None]) -> int:
+    """Runs a command to its end, handing on each line of its output (both streams); returns its exit code."""
+    process = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1, errors="replace")
+    try:
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        for line in process.stdout:
+            on_line(line.rstrip("\n"))
+        return process.wait()
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[str], *, grace_s: float = 5) -> None:
+    """Ends a process and its whole group: asked first, killed after `grace_s` seconds."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(grace_s)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    with _LOCK:
+        _LIVE.discard(process)
+
+
+def stop_all() -> None:
+    """Ends every process that is still live: what a cancelled flow calls."""
+    with _LOCK:
+        live = tuple(_LIVE)
+    for process in live:
+        stop(process)
+
+
+@contextlib.contextmanager
+def none_left_behind() -> Iterator[None]:
+    """Ends every live process if the block is left by any exception: cancelled, crashed, interrupted."""
+    try:
+        yield
+    except BaseException:
+        stop_all()
+        raise
+
+
+def _end_with_parent() -> None:
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

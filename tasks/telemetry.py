@@ -1,0 +1,11 @@
+"""Nothing phones home, nothing is fetched that the user did not name: the settings that say so."""
+
+OFF = {
+    "DO_NOT_TRACK": "true",  # MLflow takes only "true"
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_EVALUATE_OFFLINE": "1",
+}
