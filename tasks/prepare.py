@@ -76,10 +76,10 @@ class PrepareParams(CleaningParams):
 class _Rows:
     """What is remembered of each record that passed: some 30 bytes. A position is one in the signature store."""
 
-    ids: array[int] = field(default_factory=lambda: array("Q"))
-    keys: array[int] = field(default_factory=lambda: array("Q"))  # of what must not straddle a split
-    sources: array[int] = field(default_factory=lambda: array("H"))
-    is_written: array[int] = field(default_factory=lambda: array("B"))
+    ids: "array[int]" = field(default_factory=lambda: array("Q"))
+    keys: "array[int]" = field(default_factory=lambda: array("Q"))  # of what must not straddle a split
+    sources: "array[int]" = field(default_factory=lambda: array("H"))
+    is_written: "array[int]" = field(default_factory=lambda: array("B"))
     source_numbers: dict[str, int] = field(default_factory=dict)
 
     def add(self, row: dict[str, Any]) -> None:
@@ -99,11 +99,14 @@ class _Rows:
 
 @dataclass(kw_only=True)
 class _Decisions:
-    """The outcome of the search: copies (the position that stays, the best similarity) and split clusters."""
+    """The outcome of the search: copies (the position that stays, the best similarity) and split clusters.
+
+    `exact` holds positions, `clusters` the keys of what must not straddle a split.
+    """
 
     kept_instead: dict[int, int]
     jaccards: dict[int, float]
-    exact: set[int]
+    exact: Components
     clusters: Components
 
 
@@ -111,7 +114,7 @@ def prepare(params: PrepareParams, *, records: Path, clean: Path, rejected: Path
     """Cleans, filters, deduplicates and splits the raw records.
 
     Every record ends in one file of `clean` or, with reason and detail, in `rejected`: as it came in, or as
-    cleaned if only its twin or the evaluation texts speak against it. Raises UserError if nothing is left.
+    cleaned if all that speaks against it is a twin that stays. Raises UserError if nothing is left.
     """
     started = time.monotonic()
     _check(records)
@@ -126,9 +129,7 @@ def prepare(params: PrepareParams, *, records: Path, clean: Path, rejected: Path
     stage.write_metrics(metrics, _figures(counts, params))
 
 
-def _prepare(
-    params: PrepareParams, *, records: Path, clean: Path, rejected: Path, scratch: Path
-) -> Counter[str]:
+def _prepare(params: PrepareParams, *, records: Path, clean: Path, rejected: Path, scratch: Path) -> Counter[str]:
     scratch.mkdir(parents=True)
     index = scratch / "evaluation.npy"
     evaluation = chain(contamination.evaluation_texts(params.contamination.evaluation), _written_texts(records))
@@ -139,12 +140,17 @@ def _prepare(
         _first_pass(params, records=records, staged=staged, index=index, store=store, rows=rows, counts=counts)
         decisions = _find_twins(store, rows, params.duplicates)
     log.info("%d texts compared, %d of them are copies", len(rows.ids), len(decisions.kept_instead))
-    _second_pass(params.split, staged=staged, clean=clean, rejected=rejected, rows=rows, decisions=decisions, counts=counts)
+    _second_pass(
+        params.split, staged=staged, clean=clean, rejected=rejected, rows=rows, decisions=decisions, counts=counts
+    )
     if not counts["records_train"]:
         raise UserError(
             f"{records}: no training record is left of {counts['records_in']}; {rejected} says why, "
             "the limits stand in params.yaml under prepare"
         )
+    for split in ("validation", "test"):
+        if not counts[f"records_{split}"]:
+            log.warning("the split '%s' is empty: %d records are too few for its share", split, counts["records_kept"])
     return counts
 
 
@@ -180,7 +186,13 @@ def _written_texts(records: Path) -> Iterator[str]:
 
 
 def _first_pass(
-    params: PrepareParams, *, records: Path, staged: Path, index: Path, store: SignatureStore, rows: _Rows,
+    params: PrepareParams,
+    *,
+    records: Path,
+    staged: Path,
+    index: Path,
+    store: SignatureStore,
+    rows: _Rows,
     counts: Counter[str],
 ) -> None:
     with pq.ParquetFile(records) as file:
@@ -212,7 +224,9 @@ def _stage(
 
 def _find_twins(store: SignatureStore, rows: _Rows, params: DuplicateParams) -> _Decisions:
     copies = Components(rows.rank)
-    decisions = _Decisions(kept_instead={}, jaccards={}, exact=set(), clusters=Components(lambda key: key))
+    decisions = _Decisions(
+        kept_instead={}, jaccards={}, exact=Components(rows.rank), clusters=Components(lambda key: key)
+    )
 
     def known(a: int, b: int) -> bool:
         return copies.find(a) == copies.find(b)
@@ -220,22 +234,27 @@ def _find_twins(store: SignatureStore, rows: _Rows, params: DuplicateParams) -> 
     for twins in store.twins(params.cluster_jaccard, known=known):
         decisions.clusters.join(rows.keys[twins.first], rows.keys[twins.second])
         if twins.jaccard >= params.reject_jaccard:
-            _note(twins, rows, decisions)
             copies.join(twins.first, twins.second)
+            _note(twins, decisions)
     decisions.kept_instead = {position: copies.find(position) for position in copies.joined()}
     return decisions
 
 
-def _note(twins: Twins, rows: _Rows, decisions: _Decisions) -> None:
-    later = max(twins.first, twins.second, key=rows.rank)
+def _note(twins: Twins, decisions: _Decisions) -> None:
     for position in (twins.first, twins.second):
         decisions.jaccards[position] = max(decisions.jaccards.get(position, 0.0), twins.jaccard)
     if twins.exact:
-        decisions.exact.add(later)
+        decisions.exact.join(twins.first, twins.second)
 
 
 def _second_pass(
-    params: SplitParams, *, staged: Path, clean: Path, rejected: Path, rows: _Rows, decisions: _Decisions,
+    params: SplitParams,
+    *,
+    staged: Path,
+    clean: Path,
+    rejected: Path,
+    rows: _Rows,
+    decisions: _Decisions,
     counts: Counter[str],
 ) -> None:
     position = -1
@@ -265,8 +284,8 @@ def _verdict(position: int, rows: _Rows, decisions: _Decisions) -> tuple[str, st
     similar = f"Jaccard {decisions.jaccards[position]:.2f}"
     if rows.is_written[kept] and not rows.is_written[position]:
         return "contaminated", f"a copy of the hand-written hold-out {rows.name(kept)}, {similar}"
-    if position in decisions.exact:
-        return "exact_duplicate", f"the same words as {rows.name(kept)}"
+    if (twin := decisions.exact.find(position)) != position:
+        return "exact_duplicate", f"the same words as {rows.name(twin)}"
     return "near_duplicate", f"of {rows.name(kept)}, {similar} to its nearest twin"
 
 
@@ -294,7 +313,7 @@ def _figures(counts: Counter[str], params: PrepareParams) -> dict[str, float | i
         *(f"unsafe_{name}" for name in params.safety.categories),
         *("markup_removed", "mojibake_repaired", "navigation_lines_removed", "records_kept"),
     ]
-    figures: dict[str, float | int] = dict.fromkeys(always, 0) | dict(counts)
+    figures: dict[str, float | int] = {**dict.fromkeys(always, 0), **counts}
     compared = counts["records_kept"] + counts["rejected_exact_duplicate"] + counts["rejected_near_duplicate"]
     return figures | {"near_duplicate_share": counts["rejected_near_duplicate"] / max(1, compared)}
 

@@ -1,0 +1,246 @@
+"""The stage `evaluate`: each model's figures beside those of baselines on the same text."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from model.batches import read_documents
+from tasks import stage
+from tasks.evaluation import compression
+from tasks.evaluation.ngram import NgramModel, train_ngram
+from tasks.evaluation.pairs import MinimalPair, builtin_pairs, read_pairs
+from tasks.evaluation.stories import StoryParams, story_figures, write_stories
+from tasks.records import read_rows
+from tasks.stage import Params
+
+log = logging.getLogger(__name__)
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+Encode = Callable[[Sequence[str]], list[Ids]]
+Figures = dict[str, float | int | str | None]
+
+SPLITS = ("test", "written")
+
+
+class EvaluateParams(Params):
+    """What is measured, on how much."""
+
+    ngram_order: int = Field(ge=1, le=8)
+    bootstrap: int = Field(ge=100)  # resamples of documents for an interval
+    confidence: float = Field(gt=0.5, lt=1)
+    grammar_builtin_pairs: int = Field(ge=0)  # of the storybook's own minimal pairs
+    grammar_files: tuple[str, ...]  # .jsonl or .jsonl.gz of {"good", "bad"[, "phenomenon"]}
+    grammar_file_pairs: int = Field(ge=1)  # at most so many of each file, evenly spread
+    stories: StoryParams
+    threads: int = Field(ge=1)
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Split:
+    """One evaluation split: token ids of each document (end token included) and the bytes of its text."""
+
+    name: str
+    documents: tuple[Ints, ...]
+    sizes: Floats
+
+    def per_byte(self, bits: Floats) -> float:
+        return float(bits.sum() / self.sizes.sum())
+
+    def interval(self, bits: Floats, params: EvaluateParams) -> tuple[float, float]:
+        """A bootstrap interval of bits per byte, by document (Efron 1979, percentile method)."""
+        rng = np.random.default_rng(params.seed)
+        drawn = rng.integers(0, len(bits), size=(params.bootstrap, len(bits)))
+        values = bits[drawn].sum(axis=1) / self.sizes[drawn].sum(axis=1)
+        tail = (1 - params.confidence) / 2
+        low, high = np.quantile(values, [tail, 1 - tail])
+        return float(low), float(high)
+
+
+def evaluate(
+    params: EvaluateParams,
+    *,
+    clean: Path,
+    tokens: Path,
+    tokenizer: Path,
+    models: list[Path],
+    metrics: Path,
+    comparison: Path,
+    samples: Path,
+) -> None:
+    """Scores every model and the baselines on the test split and on the hand-written hold-out.
+
+    Bits per byte count the end token of each document and divide by the bytes of the texts. Raises
+    UserError where a file of minimal pairs can't be read.
+    """
+    splits = tuple(split for split in (_read_split(tokens, name) for name in SPLITS) if split.documents)
+    pairs = _pairs(params)
+    ngram = _train_baseline(params, tokens)
+    encode = _encoder(tokenizer)
+    figures: Figures = {}
+    for name, scorer in _scorers(models, ngram, params):
+        log.info("scoring %s", name)
+        figures |= _bits_figures(name, scorer, splits, params)
+        figures |= _pair_figures(name, scorer, pairs, encode)
+    log.info("compressing the same text")
+    figures |= _compressor_figures(clean, [split.name for split in splits])
+    written = []
+    for folder in models:
+        stories = write_stories(params.stories, model_folder=folder, clean=clean, seed=params.seed)
+        figures |= {
+            f"{folder.name}_{key}": value for key, value in story_figures(params.stories, stories, clean=clean).items()
+        }
+        written += [story.as_markdown(model=folder.name) for story in stories]
+    stage.write_metrics(metrics, figures)
+    stage.write_text(samples, "# Stories told by the models\n\n" + "\n".join(written))
+    _write_comparison(figures, comparison)
+    _tell(figures)
+
+
+def _read_split(tokens: Path, name: str) -> _Split:
+    table = read_documents(tokens, name)
+    documents = tuple(table.document(index) for index in range(len(table)))
+    return _Split(name=name, documents=documents, sizes=np.asarray(table.bytes, dtype=np.float64))
+
+
+class _Scorer:
+    """What costs a document how many bits: a model of ours, or the n-gram model."""
+
+    def __init__(self, source: Path | NgramModel) -> None:
+        self._ngram = source if isinstance(source, NgramModel) else None
+        self._folder = source if isinstance(source, Path) else None
+        self._model: Any = None
+
+    def bits(self, documents: Sequence[Ints]) -> Floats:
+        """Bits of documents whose last id is the end token; (documents,)."""
+        if self._ngram is not None:
+            return self._ngram.bits([document[:-1] for document in documents])
+        from model.checkpoint import load_model
+        from model.scoring import document_bits
+
+        if self._model is None:
+            assert self._folder is not None  # one of the two is given
+            self._model = load_model(self._folder)
+        return document_bits(self._model, documents)
+
+
+def _scorers(models: Sequence[Path], ngram: NgramModel, params: EvaluateParams) -> Iterator[tuple[str, _Scorer]]:
+    import torch
+
+    torch.set_num_threads(params.threads)
+    yield "ngram", _Scorer(ngram)
+    for folder in models:
+        yield folder.name, _Scorer(folder)
+
+
+def _train_baseline(params: EvaluateParams, tokens: Path) -> NgramModel:
+    """The n-gram model on the train split, each document counted once."""
+    train = read_documents(tokens, "train")
+    meta = json.loads((tokens / "meta.json").read_text())
+    documents = [train.document(index)[:-1] for index in range(len(train))]
+    log.info("training the %d-gram baseline on %d documents", params.ngram_order, len(documents))
+    return train_ngram(documents, order=params.ngram_order, vocabulary_size=meta["vocabulary_size"], end=meta["end_id"])
+
+
+def _bits_figures(name: str, scorer: _Scorer, splits: Sequence[_Split], params: EvaluateParams) -> Figures:
+    figures: Figures = {}
+    for split in splits:
+        bits = scorer.bits(split.documents)
+        low, high = split.interval(bits, params)
+        tokens = sum(map(len, split.documents))
+        figures |= {
+            f"{name}_{split.name}_bits_per_byte": split.per_byte(bits),
+            f"{name}_{split.name}_bits_per_byte_low": low,
+            f"{name}_{split.name}_bits_per_byte_high": high,
+            f"{name}_{split.name}_perplexity": float(2 ** (bits.sum() / tokens)),  # a token; see the tokenizer
+        }
+    return figures
+
+
+def _pairs(params: EvaluateParams) -> dict[str, list[MinimalPair]]:
+    """Minimal pairs by where they come from: `grammar` is the storybook's own, a file goes by its name."""
+    found = {"grammar": builtin_pairs(params.grammar_builtin_pairs, seed=params.seed)}
+    for name in params.grammar_files:
+        path = Path(name)
+        found[f"grammar_{path.name.split('.')[0]}"] = read_pairs(path, most=params.grammar_file_pairs)
+    return {name: pairs for name, pairs in found.items() if pairs}
+
+
+def _pair_figures(name: str, scorer: _Scorer, sets: Mapping[str, list[MinimalPair]], encode: Encode) -> Figures:
+    """Accuracy on each set, and by phenomenon on the storybook's own."""
+    from tasks.evaluation.metrics import MinimalPairAccuracy
+
+    figures: Figures = {}
+    for origin, pairs in sets.items():
+        good, bad = scorer.bits(encode([p.good for p in pairs])), scorer.bits(encode([p.bad for p in pairs]))
+        figures[f"{name}_{origin}_accuracy"] = MinimalPairAccuracy().compute(predictions=good, references=bad)[
+            "accuracy"
+        ]
+        for phenomenon in sorted({pair.phenomenon for pair in pairs if pair.phenomenon}):
+            own = np.array([pair.phenomenon == phenomenon for pair in pairs])
+            score = MinimalPairAccuracy().compute(predictions=good[own], references=bad[own])["accuracy"]
+            figures[f"{name}_{origin}_{_key(phenomenon)}_accuracy"] = score
+    return figures
+
+
+def _key(phenomenon: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in phenomenon.lower())
+
+
+def _encoder(path: Path) -> Encode:
+    """A function from texts to ids, each text closed by the end token."""
+    from tokenizers import Tokenizer
+
+    from tasks.tokenizer_kinds import END, protect_special_tokens
+
+    tokenizer = protect_special_tokens(Tokenizer.from_file(str(path)))
+
+    def encode(texts: Sequence[str]) -> list[Ints]:
+        encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [np.array([*encoding.ids, END], dtype=np.int64) for encoding in encodings]
+
+    return encode
+
+
+def _compressor_figures(clean: Path, splits: Sequence[str]) -> Figures:
+    texts = {name: compression.joined(_texts(clean, name)) for name in ("train", *splits)}
+    train = texts.pop("train")
+    return {
+        f"{name}_{split}_bits_per_byte": value
+        for name, by_split in compression.bits_per_byte(train, texts).items()
+        for split, value in by_split.items()
+    }
+
+
+def _texts(clean: Path, split: str) -> Iterator[str]:
+    return (str(row["text"]) for row in read_rows(clean / f"{split}.parquet", ["text"]))
+
+
+def _write_comparison(figures: Figures, path: Path) -> None:
+    """Bits per byte of everything that was measured, a row each (CSV, for `dvc plots`)."""
+    suffix = "_bits_per_byte"
+    rows = ["name,split,bits_per_byte"]
+    for key in sorted(key for key in figures if key.endswith(suffix)):
+        name, _, split = key.removesuffix(suffix).rpartition("_")
+        rows.append(f"{name} ({split}),{split},{figures[key]:.6g}")
+    stage.write_text(path, "\n".join(rows) + "\n")
+
+
+def _tell(figures: Figures) -> None:
+    for split in SPLITS:
+        known = {key.split("_")[0]: figures.get(f"{key}_{split}_bits_per_byte") for key in ("base", "ngram", "xz")}
+        told = ", ".join(f"{name} {value:.3f}" for name, value in known.items() if isinstance(value, float))
+        log.info("bits per byte on %s: %s", split, told)
+
+
+if __name__ == "__main__":
+    stage.main(evaluate)

@@ -1,0 +1,62 @@
+"""Minimal pairs: two sentences alike but for one fault of grammar."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from tasks.stage import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinimalPair:
+    """A right sentence, the same with a fault, and the phenomenon (or "")."""
+
+    good: str
+    bad: str
+    phenomenon: str = ""
+
+
+def builtin_pairs(count: int, *, seed: int) -> list[MinimalPair]:
+    """Pairs of the storybook's register, balanced over its phenomena."""
+    from tasks.storybook.grammar import minimal_pairs
+
+    found = islice(minimal_pairs(seed=seed, count=count), count)
+    return [MinimalPair(good=good, bad=bad, phenomenon=phenomenon) for good, bad, phenomenon in found]
+
+
+def read_pairs(path: Path, *, most: int) -> list[MinimalPair]:
+    """Up to `most` pairs of a .jsonl or .jsonl.gz file, evenly spread over it.
+
+    Raises UserError naming the file and the line where there is no pair.
+    """
+    pairs = list(_pairs(path))
+    if not pairs:
+        raise UserError(f"{path}: holds no pair")
+    step = max(1, len(pairs) / most)
+    return [pairs[int(at * step)] for at in range(min(most, len(pairs)))]
+
+
+def _pairs(path: Path) -> Iterator[MinimalPair]:
+    if not path.exists():
+        raise UserError(f"{path}: no such file of minimal pairs (evaluate.grammar_files)")
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield _pair(line, f"{path}:{number}")
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: can't be read: {error}") from None
+
+
+def _pair(line: bytes, place: str) -> MinimalPair:
+    try:
+        row = json.loads(line)
+        pair = MinimalPair(good=row["good"], bad=row["bad"], phenomenon=str(row.get("phenomenon", "")))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pair = None
+    if pair is None or not isinstance(pair.good, str) or not isinstance(pair.bad, str):
+        raise UserError(f'{place}: expected an object with "good" and "bad", both text')
+    return pair

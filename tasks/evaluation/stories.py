@@ -1,0 +1,94 @@
+"""Stories that a model tells from openings of the test split, and what can be counted of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from pydantic import Field
+
+from tasks.records import read_rows
+from tasks.stage import Params
+
+
+class StoryParams(Params):
+    """How many stories, from how much of an opening, drawn how."""
+
+    count: int = Field(ge=2)
+    opening_words: int = Field(ge=1)
+    max_tokens: int = Field(ge=1)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    batch: int = Field(ge=1)  # stories told at once
+    memorised_ngram: int = Field(ge=2)  # words
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldStory:
+    """The opening that was given, what the model added, and whether it came to an end by itself."""
+
+    opening: str
+    continuation: str
+    ended: bool
+
+    def as_markdown(self, *, model: str) -> str:
+        end = "" if self.ended else " [...]"
+        return f'## {model}, from "{self.opening}"\n\n{self.opening}{self.continuation}{end}\n'
+
+
+def write_stories(params: StoryParams, *, model_folder: Path, clean: Path, seed: int) -> list[ToldStory]:
+    """Has the model go on from the first words of stories that it was not trained on."""
+    from tokenizers import Tokenizer
+
+    from model.checkpoint import load_model
+    from model.generation import Decoding, generate
+    from tasks.tokenizer_kinds import protect_special_tokens
+
+    model = load_model(model_folder)
+    tokenizer = protect_special_tokens(Tokenizer.from_file(str(model_folder / "tokenizer.json")))
+    openings = list(islice(_openings(clean, params.opening_words), params.count))
+    decoding = Decoding(
+        max_tokens=params.max_tokens,
+        temperature=params.temperature,
+        top_p=params.top_p,
+        top_k=0,
+        repetition_penalty=1.0,
+    )
+    told: list[ToldStory] = []
+    for start in range(0, len(openings), params.batch):
+        batch = openings[start : start + params.batch]
+        prompts = [tokenizer.encode(text, add_special_tokens=False).ids for text in batch]
+        seeds = [seed + start + at for at in range(len(batch))]
+        for opening, ids in zip(batch, generate(model, prompts, decoding=decoding, seeds=seeds), strict=True):
+            text = tokenizer.decode(ids, skip_special_tokens=False)
+            told.append(ToldStory(opening=opening, continuation=text, ended=len(ids) < params.max_tokens))
+    return told
+
+
+def _openings(clean: Path, words: int) -> Iterator[str]:
+    """The first words of the hand-written hold-out's stories, then of the test split's, each only once."""
+    seen = set()
+    for split in ("written", "test"):
+        for row in read_rows(clean / f"{split}.parquet", ["text"]):
+            opening = " ".join(str(row["text"]).split()[:words])
+            if opening not in seen:
+                seen.add(opening)
+                yield opening
+
+
+def story_figures(params: StoryParams, stories: list[ToldStory], *, clean: Path) -> dict[str, float]:
+    """Diversity, repetition, endings and memorisation of told stories (the opening is not counted)."""
+    from tasks.evaluation.metrics import DistinctN, MemorisedShare, RepetitionShare, SelfBleu
+
+    texts = [story.continuation for story in stories]
+    training = (str(row["text"]) for row in read_rows(clean / "train.parquet", ["text"]))
+    n = params.memorised_ngram
+    return {
+        **DistinctN().compute(predictions=texts, n=2),
+        **DistinctN().compute(predictions=texts, n=3),
+        **SelfBleu().compute(predictions=texts),
+        **RepetitionShare().compute(predictions=texts, n=4),
+        **MemorisedShare().compute(predictions=texts, training=training, n=n),
+        "ending_reached": sum(story.ended for story in stories) / len(stories),
+        "story_words": sum(len(text.split()) for text in texts) / len(stories),
+    }
