@@ -27,7 +27,9 @@ def run_chain(*, profile: str | None, force: bool) -> None:
     from flows.local import run_pipeline
 
     stages = chain.to_run(force=force)
-    typer.echo(f"{len(stages)} of {len(chain.stages)} stages to run: {', '.join(stage.name for stage in stages) or '-'}")
+    typer.echo(
+        f"{len(stages)} of {len(chain.stages)} stages to run: {', '.join(stage.name for stage in stages) or '-'}"
+    )
     run_pipeline(profile=None, force=force)
     typer.echo(report.summary())
     typer.echo(f"Done in {time.monotonic() - started:.0f} s.")

@@ -1,6 +1,6 @@
 """The chain as DVC knows it: its stages in order, what is stale, what Prefect needs to know of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,11 +71,12 @@ def read_chain(root: Path = Path()) -> Chain:
 
 
 def _in_order(repo: "Repo") -> Sequence[StageNode]:
-    import networkx
+    import networkx  # type: ignore[import-untyped,unused-ignore]
 
     graph = repo.index.graph  # an arrow from a stage to each that it reads from
-    ordered = list(networkx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: stage.addressing))
-    return [_node(stage, [found.name for found in graph.successors(stage)]) for stage in ordered if stage.cmd]
+    ordered = networkx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: stage.addressing)
+    reads = {stage: [found.name for found in graph.successors(stage) if found.cmd] for stage in graph}
+    return [_node(stage, reads[stage]) for stage in ordered if stage.cmd]  # a .dvc file has no command
 
 
 def _node(stage: Any, upstream: Sequence[str]) -> StageNode:
@@ -90,11 +91,11 @@ def _node(stage: Any, upstream: Sequence[str]) -> StageNode:
     )
 
 
-def _policy(name: str, meta: Mapping[str, Any]) -> Policy:
+def _policy(name: str, meta: dict[str, Any]) -> Policy:
     allowed = Policy.__dataclass_fields__
     unknown = set(meta) - set(allowed)
     if unknown:
         raise UserError(
             f"dvc.yaml: stage '{name}': unknown key 'meta.{min(unknown)}'; allowed here: {', '.join(allowed)}"
         )
-    return Policy(**{key: tuple(value) if key == "tags" else value for key, value in meta.items()})
+    return Policy(**{**meta, "tags": tuple(meta.get("tags", ()))})

@@ -22,7 +22,9 @@ CONSOLE = logging.getLogger("fledgling.console")  # silent unless `fledgling run
 Profile = Literal["laptop", "small-gpu", "tinystories"]
 
 _PERCENT = re.compile(r"\b(\d{1,3})%")
-_OF_DVC = re.compile(r"^(Running stage|> |Updating lock|Use `dvc push`|Stage '.*' didn't change|\s*$|To track the|To enable auto|\s+git add)")
+_OF_DVC = re.compile(
+    r"^(Running stage|> |Updating lock|Use `dvc push`|Stage '.*' didn't change|\s*$|To track the|To enable auto|\s+git add)"
+)
 
 
 class StageFailed(Exception):

@@ -12,7 +12,11 @@ from pathlib import Path
 
 from tasks.telemetry import OFF
 
-_LIVE: set[subprocess.Popen[str]] = set()
+# waits until this process is gone (its end of the pipe closes), then ends the group it was told
+_WATCH = 'read -r _; kill -TERM "-$1"; sleep "$2"; kill -KILL "-$1"'
+_GRACE_S = 5.0
+
+_LIVE: dict[subprocess.Popen[str], subprocess.Popen[bytes]] = {}  # each with its watcher
 _LOCK = threading.Lock()
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
@@ -25,29 +29,40 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, **OFF, "PATH": path, "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
-def start(command: Sequence[str], *, extra: Mapping[str, str] | None = None, **options: object) -> subprocess.Popen[str]:
+def start(
+    command: Sequence[str], *, extra: Mapping[str, str] | None = None, **options: object
+) -> subprocess.Popen[str]:
     """Starts a process in a group of its own that ends with this one, even where this one is killed."""
     process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
         command, text=True, env=environment(extra), start_new_session=True, preexec_fn=_end_with_parent, **options
     )
     with _LOCK:
-        _LIVE.add(process)
+        _LIVE[process] = _watcher(process.pid)
     return process
+
+
+def _watcher(group: int) -> subprocess.Popen[bytes]:
+    """A shell that outlives this process where it is killed: no death signal reaches a child's children."""
+    command = ["/bin/sh", "-c", _WATCH, "watcher", str(group), str(_GRACE_S)]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def run(command: Sequence[str], *, on_line: Callable[[str], None]) -> int:
     """Runs a command to its end, handing on each line of its output (both streams); returns its exit code."""
     process = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1, errors="replace")
     try:
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        for line in process.stdout:
-            on_line(line.rstrip("\n"))
+        assert process.stdout is not None  # asked for above
+        with process.stdout:
+            for line in process.stdout:
+                on_line(line.rstrip("\n"))
         return process.wait()
     finally:
         stop(process)
 
 
-def stop(process: subprocess.Popen[str], *, grace_s: float = 5) -> None:
+def stop(process: subprocess.Popen[str], *, grace_s: float = _GRACE_S) -> None:
     """Ends a process and its whole group: asked first, killed after `grace_s` seconds."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
@@ -57,7 +72,16 @@ def stop(process: subprocess.Popen[str], *, grace_s: float = 5) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     with _LOCK:
-        _LIVE.discard(process)
+        watcher = _LIVE.pop(process, None)
+    if watcher is not None:
+        _dismiss(watcher)
+
+
+def _dismiss(watcher: subprocess.Popen[bytes]) -> None:
+    watcher.kill()  # before its pipe closes, which it would act on
+    watcher.wait()
+    if watcher.stdin is not None:
+        watcher.stdin.close()
 
 
 def stop_all() -> None:

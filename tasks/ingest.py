@@ -41,21 +41,21 @@ def ingest(params: IngestParams, *, records: Path, unreadable: Path, metrics: Pa
     """
     bad = sources.BadRecords(stop=params.bad_records == "stop", limit_bytes=params.max_record_bytes)
     counts: Counter[str] = Counter()
-    written = write_records(records, _counted(_all_records(params, bad), counts))
+    written = write_records(records, _all_records(params, bad, counts))
     bad.write(unreadable)
-    for source in params.sources:
-        if not counts[source.name]:
-            raise UserError(f"source '{source.name}' holds no record ({source.where})")
     log.info("%d records from %d sources, %d set aside", written, len(params.sources), len(bad.found))
     by_source = {f"records_{name.replace('-', '_')}": count for name, count in sorted(counts.items())}
     stage.write_metrics(metrics, {"records": written, "records_unreadable": len(bad.found), **by_source})
 
 
-def _all_records(params: IngestParams, bad: sources.BadRecords) -> Iterator[Record]:
-    yield from sources.storybook_holdout()
+def _all_records(params: IngestParams, bad: sources.BadRecords, counts: Counter[str]) -> Iterator[Record]:
+    """Every source's records, counted. Raises UserError after a source that holds none."""
+    yield from _counted(sources.storybook_holdout(), counts)
     for source in params.sources:
         log.info("reading '%s' (%s)", source.name, source.where)
-        yield from source.read(bad)
+        yield from _counted(source.read(bad), counts)
+        if not counts[source.name]:
+            raise UserError(f"source '{source.name}' holds no record ({source.where})")
 
 
 def _counted(records: Iterator[Record], counts: Counter[str]) -> Iterator[Record]:

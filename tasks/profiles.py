@@ -1,11 +1,10 @@
 """Profiles: overlays over params.yaml, written into it as `dvc exp run -S` would."""
 
 from collections.abc import Iterator, Mapping
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from tasks.stage import PARAMS_FILE, UserError, read_yaml, write_text
+from tasks.stage import PARAMS_FILE, UserError, read_yaml
 
 FOLDER = Path("profiles")
 
@@ -24,20 +23,29 @@ def apply(name: str, *, params_file: Path = PARAMS_FILE) -> list[str]:
     path = FOLDER / f"{name}.yaml"
     if not path.exists():
         raise UserError(f"there is no profile '{name}'; there is {', '.join(names())}")
+    from dvc.utils.serialize import modify_yaml
+
     overlay, document = read_yaml(path), read_yaml(params_file)
-    changed = []
-    for keys, value in leaves(overlay):
-        owner = document
-        for key in keys[:-1]:
-            owner = owner.get(key) if isinstance(owner, Mapping) else None
-        if not isinstance(owner, Mapping) or keys[-1] not in owner:
-            raise UserError(f"{path}: unknown key '{'.'.join(keys)}'; {params_file} has no such key to overlay")
-        if owner[keys[-1]] != value:
-            owner[keys[-1]] = value  # type: ignore[index]
-            changed.append(".".join(keys))
+    changed = {keys: value for keys, value in leaves(overlay) if _look_up(document, keys, path, params_file) != value}
     if changed:
-        write_text(params_file, _as_text(document))
-    return changed
+        with modify_yaml(params_file) as values:  # as `dvc exp run -S` writes
+            for keys, value in changed.items():
+                _set(values, keys, value)
+    return [".".join(keys) for keys in changed]
+
+
+def _look_up(document: Any, keys: tuple[str, ...], overlay: Path, params_file: Path) -> Any:
+    for key in keys:
+        if not isinstance(document, Mapping) or key not in document:
+            raise UserError(f"{overlay}: unknown key '{'.'.join(keys)}'; {params_file} has no such key to overlay")
+        document = document[key]
+    return document
+
+
+def _set(document: Any, keys: tuple[str, ...], value: Any) -> None:
+    for key in keys[:-1]:
+        document = document[key]
+    document[keys[-1]] = value
 
 
 def leaves(overlay: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -47,14 +55,3 @@ def leaves(overlay: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[
             yield from leaves(value, (*above, key))
         else:
             yield (*above, key), value
-
-
-def _as_text(document: Any) -> str:
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="rt")
-    yaml.width = 120
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    stream = StringIO()
-    yaml.dump(document, stream)
-    return stream.getvalue()

@@ -52,7 +52,11 @@ class RecordWriter:
         self._schema = schema
         self._pending: list[dict[str, object]] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(self._partial, schema, compression="zstd")
+        try:
+            self._writer = pq.ParquetWriter(self._partial, schema, compression="zstd")
+        except OSError:
+            self._partial.unlink(missing_ok=True)
+            raise
 
     def __enter__(self) -> "RecordWriter":
         return self
@@ -60,12 +64,13 @@ class RecordWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
-        if kind is None:
-            self._partial.replace(self.path)
-        else:
+        try:
+            if kind is None:
+                self._flush()
+            self._writer.close()
+            if kind is None:
+                self._partial.replace(self.path)
+        finally:  # a full disk may fail any of these
             self._partial.unlink(missing_ok=True)
 
     def write(self, row: dict[str, object]) -> None:

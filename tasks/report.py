@@ -108,7 +108,8 @@ def _made() -> Iterator[str]:
 def _closing() -> Iterator[str]:
     metrics = read_json(METRICS / "evaluate.json")
     if "base_grammar_accuracy" in metrics:
-        yield f"\ngrammar: prefers the right sentence of {metrics['base_grammar_accuracy']:.1%} of minimal pairs (chance 50 %)"
+        share = f"{metrics['base_grammar_accuracy']:.1%}"
+        yield f"\ngrammar: prefers the right sentence of {share} of minimal pairs (chance 50 %)"
     yield from _one_story()
     if _is_demonstration():
         yield (

@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import sys
+import zlib
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -190,9 +191,9 @@ def _open(file: Path) -> IO[bytes]:
 
 def _lines(file: Path, bad: BadRecords) -> Iterator[tuple[int, bytes]]:
     """The lines of a file with their numbers; one longer than the limit is a bad record, never in memory whole."""
+    number = 0
     try:
         with _open(file) as stream:
-            number = 0
             while line := stream.readline(bad.limit_bytes + 1):
                 number += 1
                 if len(line) > bad.limit_bytes and not line.endswith(b"\n"):
@@ -201,8 +202,8 @@ def _lines(file: Path, bad: BadRecords) -> Iterator[tuple[int, bytes]]:
                     bad.add(file, number, f"the line is longer than ingest.max_record_bytes = {bad.limit_bytes}")
                     continue
                 yield number, line
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise UserError(f"{file}: not a whole gzip file: {error}") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{file}:{number + 1}: not a whole gzip file: {error}") from None
     except OSError as error:
         raise UserError(f"{file}: can't be read: {error.strerror or error}") from None
 
@@ -219,6 +220,9 @@ def _json_lines(file: Path, column: str, bad: BadRecords) -> Iterator[str]:
             continue
         except json.JSONDecodeError as error:
             bad.add(file, number, f"not valid JSON: {error.msg} (column {error.colno})")
+            continue
+        except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets 5,000 deep
+            bad.add(file, number, f"JSON that can't be read: {error}")
             continue
         problem = _text_problem(row, column, limit_bytes=bad.limit_bytes)
         if problem:

@@ -1,6 +1,7 @@
 """What every stage shares: its parameters, its command line, its timings, its one line on bad input."""
 
 import argparse
+import contextlib
 import errno
 import inspect
 import json
@@ -8,14 +9,17 @@ import logging
 import os
 import re
 import resource
+import signal
 import sys
 import time
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.telemetry import OFF
 
 PARAMS_FILE = Path("params.yaml")
 STATE = Path("var")  # git-ignored: timings, checkpoints, compile cache, server state
@@ -47,8 +51,12 @@ def load_params(kind: type[P], section: str, *, file: Path = PARAMS_FILE) -> P:
     if section not in document:
         raise UserError(f"{file}: there is no section '{section}'; it holds {', '.join(map(str, document))}")
     values = document[section]
+    if not isinstance(values, Mapping):
+        line = _line_of(document, [section])
+        raise UserError(f"{file}:{line}: '{section}' must hold keys: {', '.join(kind.model_fields)}")
+    filled = _from_environment(values, where=f"{file}: {section}")
     try:
-        return kind.model_validate_json(json.dumps(_from_environment(values, where=f"{file}: {section}")))
+        return kind.model_validate_json(json.dumps(filled, default=str))  # str: YAML makes dates of 2026-01-01
     except ValidationError as error:
         raise UserError(_first_mistake(error, kind, file=file, section=section, values=values)) from None
 
@@ -56,15 +64,19 @@ def load_params(kind: type[P], section: str, *, file: Path = PARAMS_FILE) -> P:
 def read_yaml(file: Path) -> Any:
     """A YAML mapping with the line of each key (ruamel). Raises UserError where it can't be read."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        document = YAML(typ="rt").load(file.read_text(encoding="utf-8"))
+        yaml = YAML(typ="rt")
+        yaml.preserve_quotes = True
+        document = yaml.load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; run from the project's root") from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise UserError(f"{file}:{line}: not valid YAML: {error.problem}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: not a text file of YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(document, Mapping):
         raise UserError(f"{file}: expected a mapping of sections")
     return document
@@ -87,9 +99,7 @@ def _from_environment(value: Any, *, where: str) -> Any:
     return _ENVIRONMENT_REFERENCE.sub(fill, value)
 
 
-def _first_mistake(
-    error: ValidationError, kind: type[BaseModel], *, file: Path, section: str, values: Any
-) -> str:
+def _first_mistake(error: ValidationError, kind: type[BaseModel], *, file: Path, section: str, values: Any) -> str:
     mistakes = error.errors()
     mistake = next((found for found in mistakes if found["type"] == "extra_forbidden"), mistakes[0])
     location = _keys_in(values, mistake["loc"])
@@ -126,7 +136,8 @@ def _line_of(values: Any, location: Sequence[Any]) -> int:
     line: int = values.lc.line
     for part in location:
         try:
-            position = values.lc.key(part) if isinstance(values, Mapping) else values.lc.item(part)
+            marks = values.lc
+            position = marks.key(part) if isinstance(values, Mapping) else marks.item(part)
             line = position[0] + 1
             values = values[part]
         except (AttributeError, KeyError, IndexError, TypeError):
@@ -185,11 +196,17 @@ def main(stage: Callable[..., None]) -> None:
 
     The options are the stage's own keyword arguments; its parameters are the section of its name.
     """
-    name = stage.__name__
-    logging.basicConfig(level=logging.INFO, format=f"{name} | %(message)s", stream=sys.stdout)
-    try:
+    with process(stage.__name__):
         params, paths = _arguments(stage)
         stage(params, **paths)
+
+
+@contextlib.contextmanager
+def process(name: str) -> Iterator[None]:
+    """The life of a process: its log lines, its timings, one line and exit code 1 where the user can mend it."""
+    _set_up_process(name)
+    try:
+        yield
         _write_timings(name)
     except UserError as error:
         sys.exit(f"{name}: {error}")
@@ -200,6 +217,23 @@ def main(stage: Callable[..., None]) -> None:
         sys.exit(f"{name}: the disk is full{where}; free some space and run again, nothing before this stage is lost")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _set_up_process(name: str) -> None:
+    """Our own log lines on standard output, other libraries' only from warnings up; nothing phones home."""
+    os.environ.update(OFF)
+    logging.basicConfig(level=logging.WARNING, format=f"{name} | %(message)s", stream=sys.stdout)
+    for ours in ("__main__", "model", "tasks"):
+        logging.getLogger(ours).setLevel(logging.INFO)
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """Asks Linux to end this process when the one that started it ends, even by `kill -9`."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
 
 
 def _arguments(stage: Callable[..., None]) -> tuple[Params, dict[str, Path | list[Path]]]:

@@ -143,9 +143,7 @@ def _write_comparison(params: TokenizeParams, clean: Path, path: Path) -> None:
 
 def _trained_for_comparison(params: TokenizeParams, kind: Kind, texts: list[str]) -> "Tokenizer":
     return protect_special_tokens(
-        train_tokenizer(
-            texts, kind=kind, vocabulary_size=params.vocabulary_size, pre_tokenizer=params.pre_tokenizer
-        )
+        train_tokenizer(texts, kind=kind, vocabulary_size=params.vocabulary_size, pre_tokenizer=params.pre_tokenizer)
     )
 
 
