@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows import process
+from tasks.report import read_json
 from tasks.stage import STATE, UserError
 from tasks.telemetry import OFF
 
@@ -45,10 +46,12 @@ def _show_lines() -> None:
 
 @contextlib.contextmanager
 def _api() -> Iterator[None]:
-    """A Prefect API to talk to: the configured one, else a server of our own, stopped at the end."""
+    """A Prefect API to talk to: the configured one, the platform's, else a server stopped at the end."""
     os.environ.update(OFF)
     os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # our own lines are enough
+    if not os.environ.get("PREFECT_API_URL") and (url := _platforms_api()):
+        os.environ["PREFECT_API_URL"] = url
     if os.environ.get("PREFECT_API_URL"):
         yield
         return
@@ -59,8 +62,27 @@ def _api() -> Iterator[None]:
         os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
         yield
     finally:
+        _send_last_lines()
         os.environ.pop("PREFECT_API_URL", None)
         process.stop(server)
+
+
+def _send_last_lines() -> None:
+    """Empties Prefect's queues of log lines and events while there is a server to take them."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        with contextlib.suppress(Exception):  # what is lost is a line in the history, never the run
+            worker.drain_all(timeout=10)
+
+
+def _platforms_api() -> str | None:
+    """The Prefect API of `make platform`, where that is running now."""
+    import psutil
+
+    platform = read_json(STATE / "platform.json")
+    return f"{platform['prefect']}/api" if platform and psutil.pid_exists(platform["pid"]) else None
 
 
 def free_port() -> int:
@@ -75,7 +97,7 @@ def _start_server(port: int) -> "subprocess.Popen[str]":
     with (HOME / "server.log").open("w") as log:
         return process.start(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            extra={"PREFECT_API_URL": ""},
+            extra={"PREFECT_API_URL": "", "PREFECT_SERVER_DATABASE_TIMEOUT": "60"},
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -23,7 +23,8 @@ Profile = Literal["laptop", "small-gpu", "tinystories"]
 
 _PERCENT = re.compile(r"\b(\d{1,3})%")
 _OF_DVC = re.compile(
-    r"^(Running stage|> |Updating lock|Use `dvc push`|Stage '.*' didn't change|\s*$|To track the|To enable auto|\s+git add)"
+    r"Running stage|> |Updating lock|Generating lock|Use `dvc push`|Stage '.*' didn't change|WARNING: '.*' is empty"
+    r"|To track the|To enable auto|\s+git add|\s+dvc config|\s*$"
 )
 
 
