@@ -279,17 +279,20 @@ def _csv_rows(file: Path, column: str, bad: BadRecords) -> Iterator[str]:
                 continue
             yield row[column]
     except csv.Error as error:
-        raise UserError(f"{file}:{rows.line_num}: not valid CSV: {error}") from None
+        raise UserError(f"{file}:{rows.reader.line_num}: not valid CSV: {error}") from None
     except UnicodeDecodeError:
-        raise UserError(f"{file}:{rows.line_num + 1}: not UTF-8") from None
+        raise UserError(f"{file}:{rows.reader.line_num + 1}: not UTF-8") from None
 
 
 def _parquet_rows(file: Path, column: str, bad: BadRecords) -> Iterator[str]:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from tasks.records import read_rows
 
     try:
+        if column not in (names := pq.read_schema(file).names):
+            raise UserError(f"{file}: no column '{column}'; there is {', '.join(map(repr, names))}")
         for number, row in enumerate(read_rows(file, [column]), start=1):
             problem = _text_problem(row, column, limit_bytes=bad.limit_bytes)
             if problem:

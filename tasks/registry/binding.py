@@ -1,0 +1,97 @@
+"""What binds a version to code and data: `dvc exp save`, whose commit holds params, dvc.lock and code.
+
+Branch and work tree stay as they are; `dvc exp apply NAME` brings the state back.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+
+from tasks import workspace
+from tasks.telemetry import OFF
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """An experiment of DVC's, or why there is none."""
+
+    name: str
+    commit: str | None = None
+    why_not: str = ""
+
+
+class Binding:
+    """Saves the experiment in a process of its own, while MLflow is being imported."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._process: subprocess.Popen[str] | None = None
+        self._bound: Bound | None = _why_not(name)
+        if self._bound is None:
+            command = [sys.executable, "-m", "tasks.registry.binding", name]
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def result(self) -> Bound:
+        """The experiment; waits until it is saved."""
+        if self._bound is None and self._process is not None:
+            output, _ = self._process.communicate()
+            self._bound = _parse(output) or Bound(name=self.name, why_not="`dvc exp save` failed")
+        return self._bound or Bound(name=self.name, why_not="it was not saved")
+
+    def stop(self) -> None:
+        """Ends the process where it still runs."""
+        if self._process is not None and self._bound is None:
+            self._process.terminate()
+            self._process.communicate()
+
+
+def _why_not(name: str) -> Bound | None:
+    if not workspace.uses_git():
+        return Bound(name=name, why_not="there is no git repository here (`git init`, then commit)")
+    if workspace.commit() is None:
+        return Bound(name=name, why_not="the git repository has no commit yet")
+    return None
+
+
+def _parse(output: str) -> Bound | None:
+    lines = output.splitlines()
+    return Bound(**json.loads(lines[-1])) if lines else None
+
+
+def save(name: str) -> Bound:
+    """Saves the workspace as the experiment `name`, or finds it saved with the same dvc.lock."""
+    if commit := _saved_before(name):
+        return Bound(name=name, commit=commit)
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    try:
+        with Repo(".", _wait_for_lock=True) as repo:
+            stale = sorted(repo.status())
+            if stale:  # saving would take what changed since for what the model was made of
+                return Bound(name=name, why_not=f"the workspace has changed since the chain ran ({', '.join(stale)})")
+            return Bound(name=name, commit=str(repo.experiments.save(name=name, force=True)))
+    except (DvcException, SCMError) as error:
+        return Bound(name=name, why_not=f"dvc exp save: {str(error).splitlines()[0]}")
+
+
+def _saved_before(name: str) -> str | None:
+    lock = workspace.LOCK
+    for line in _git("for-each-ref", "refs/exps", "--format=%(objectname) %(refname)").splitlines():
+        commit, _, ref = line.partition(" ")
+        if ref.endswith(f"/{name}") and _git("show", f"{commit}:./{lock}") == lock.read_text(encoding="utf-8"):
+            return commit
+    return None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""
+
+
+if __name__ == "__main__":
+    os.environ.update(OFF)
+    print(json.dumps(asdict(save(sys.argv[1]))))

@@ -1,0 +1,120 @@
+"""What the chain left behind, read from dvc.lock and the files it speaks of: the facts that MLflow is told."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tasks import report
+from tasks.stage import PARAMS_FILE, STATE, UserError, read_yaml
+from tasks.workspace import LOCK
+
+EVIDENCE = ("models/", "metrics/")  # outs that make a model and its figures what they are
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedFile:
+    """A file or folder that DVC holds, with the hash of its bytes."""
+
+    path: str
+    md5: str
+
+
+class Lock:
+    """dvc.lock: which bytes went into each stage and came out of it."""
+
+    def __init__(self, path: Path = LOCK) -> None:
+        self.path = path
+        self._stages: Mapping[str, Any] = read_yaml(path).get("stages", {}) if path.exists() else {}
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(self._stages)
+
+    @cached_property
+    def outs(self) -> dict[str, str]:
+        """The hash of every out, by path."""
+        return {out["path"]: out["md5"] for stage in self._stages.values() for out in stage.get("outs", ())}
+
+    def inputs(self, stage: str) -> list[TrackedFile]:
+        """What a stage read that DVC holds: outs of other stages, and files beside which a .dvc file stands."""
+        deps = self._stages.get(stage, {}).get("deps", ())
+        tracked = [dep for dep in deps if dep["path"] in self.outs or Path(f"{dep['path']}.dvc").exists()]
+        return [TrackedFile(path=dep["path"], md5=dep["md5"]) for dep in tracked]
+
+    def params(self, stage: str) -> dict[str, str]:
+        """The parameters a stage ran with: its own section, flattened to text."""
+        sections = self._stages.get(stage, {}).get("params", {}).get(str(PARAMS_FILE), {})
+        return flat(sections.get(stage, {}))
+
+    def content_key(self) -> str:
+        """SHA-256 over the hashes of the models and their figures: the same for the same bytes."""
+        chosen = sorted((path, md5) for path, md5 in self.outs.items() if path.startswith(EVIDENCE))
+        return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()
+
+    def check(self, path: Path) -> None:
+        """Raises UserError where a file or folder does not hold the bytes that dvc.lock names."""
+        wanted = self.outs.get(str(path))
+        if wanted is None:
+            raise UserError(f"{self.path} names no {path}: run the chain first (`make pipeline` or `dvc repro`)")
+        if not path.exists():
+            raise UserError(f"{path} is missing; `dvc checkout` brings it back, `dvc repro` makes it")
+        if dvc_md5(path) != wanted:
+            raise UserError(f"{path} is not what {self.path} says it is; `dvc repro` or `dvc checkout` mends it")
+
+
+def dvc_md5(path: Path) -> str:
+    """The hash that DVC gives a file, or a folder (that of its listing, as JSON)."""
+    if path.is_file():
+        return _md5(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listing = [{"md5": _md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+    listing.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
+    text = json.dumps(listing, sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def params_now(stage: str) -> dict[str, str]:
+    """A stage's section of params.yaml as it stands, flattened to text; `${NAME}` is left as it is written."""
+    return flat(read_yaml(PARAMS_FILE).get(stage, {}))
+
+
+def flat(section: Mapping[Any, Any], above: str = "") -> dict[str, str]:
+    """A nested section as `a.b: text`; a list is its JSON."""
+    found: dict[str, str] = {}
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{above}{key}.")
+        else:
+            found[f"{above}{key}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def figures(stage: str) -> dict[str, float]:
+    """The numbers a stage left: metrics/<stage>.json."""
+    return _numbers(report.read_json(report.METRICS / f"{stage}.json"))
+
+
+def timings(stage: str) -> dict[str, float]:
+    """What a stage cost when it last ran here: var/timings/<stage>.json."""
+    return _numbers(report.read_json(STATE / "timings" / f"{stage}.json"))
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    numbers = {key: value for key, value in values.items() if isinstance(value, int | float)}
+    return {key: float(value) for key, value in numbers.items() if math.isfinite(value)}
+
+
+def portions(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """A sequence in pieces of at most `size`: MLflow takes 1,000 metrics and 100 params a call."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,279 @@
+"""Registering: once for the same bytes, with what a reader needs, without what a model has not earned."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.register import ALIAS, NAME, Registered, judge, register, requirements
+from tasks.registry import store
+from tasks.registry.evidence import Lock, dvc_md5
+from tasks.stage import UserError
+from tests.tasks.registry.conftest import FIGURES, dvc, git, write_json, write_model
+
+pytestmark = pytest.mark.filterwarnings(  # MLflow of its own classes and of its own use of pandas
+    "ignore:.*type hint:UserWarning", "ignore:Operation with range is deprecated"
+)
+
+
+def versions() -> list[Any]:
+    return list(store.connect().search_model_versions(f"name='{NAME}'"))
+
+
+def change_model(chain: Path, *, seed: int = 2) -> None:
+    write_model(chain / "models" / "base", seed=seed)
+    dvc(chain, "commit", "-q", "-f")
+
+
+def test_a_version_says_what_it_is(chain: Path) -> None:
+    registered = register(None)
+
+    version = store.connect().get_model_version_by_alias(NAME, ALIAS)
+    assert int(version.version) == registered.version == 1
+    assert json.loads((chain / "var" / "registered.json").read_text())["alias"] == ALIAS
+    assert version.tags["model_md5"] == dvc_md5(Path("models/base"))
+    assert version.tags["git_commit"] == git(chain, "rev-parse", "HEAD").strip() == registered.commit
+    assert (version.tags["beats_ngram"], version.tags["dirty"]) == ("true", "false")
+    card = version.description
+    for wanted in ("demonstration corpus", "storybook-written | Apache-2.0 | 30 | 3 | 4 | 5", "1.2000", "## Limits"):
+        assert wanted in card
+
+
+def test_its_run_holds_every_figure_and_every_input(chain: Path) -> None:
+    registered = register(None)
+
+    client = store.connect()
+    run = client.get_run(registered.run_id)
+    assert run.data.metrics["evaluate/base_written_bits_per_byte"] == 1.0
+    inputs = {found.dataset.name: found.dataset.digest for found in run.inputs.dataset_inputs}
+    assert inputs == {path: Lock().outs[path] for path in ("data/clean", "models/base")}
+    stages = {found.info.run_name: found for found in client.search_runs([run.info.experiment_id], "tags.kind='stage'")}
+    assert set(stages) == {"prepare", "pretrain", "evaluate"}
+    pretrain = stages["pretrain"]
+    assert pretrain.data.params == {"model.d_model": "16", "seed": "1"}
+    assert pretrain.data.metrics["train_tokens_per_s"] == 5.0
+    assert pretrain.data.tags["mlflow.parentRunId"] == registered.run_id
+    logged = client.get_logged_model(run.outputs.model_outputs[0].model_id)
+    assert {metric.key: metric.value for metric in logged.metrics}["evaluate/base_grammar_accuracy"] == 0.7
+
+
+def test_twice_is_one_version(chain: Path) -> None:
+    first, again = register(None), register(None)
+
+    assert first == again
+    assert len(versions()) == 1
+    assert len(store.connect().search_runs([store.experiment_id(store.connect())])) == 4
+
+
+def test_the_second_time_mends_what_was_lost(chain: Path) -> None:
+    register(None)
+    client = store.connect()
+    client.delete_registered_model_alias(NAME, ALIAS)
+    client.delete_model_version_tag(NAME, "1", "beats_ngram")
+
+    register(None)
+
+    assert client.get_model_version_by_alias(NAME, ALIAS).tags["beats_ngram"] == "true"
+
+
+def test_other_bytes_are_another_version(chain: Path) -> None:
+    register(None)
+    change_model(chain)
+
+    assert register(None).version == 2
+    assert store.connect().get_model_version_by_alias(NAME, ALIAS).version == "2"
+
+
+def test_a_model_that_does_not_beat_the_ngram_gets_no_alias(chain: Path) -> None:
+    register(None)
+    change_model(chain)
+    write_json(chain / "metrics" / "evaluate.json", FIGURES | {"ngram_written_bits_per_byte": 0.9})
+    dvc(chain, "commit", "-q", "-f")
+
+    registered = register(None)
+
+    assert registered.alias is None
+    assert "not under the n-gram baseline's 0.900" in registered.line
+    client = store.connect()
+    assert client.get_model_version(NAME, "2").tags["beats_ngram"] == "false"
+    assert client.get_model_version_by_alias(NAME, ALIAS).version == "1"
+
+
+@pytest.mark.parametrize(
+    ("figures", "beats"),
+    [
+        ({"base_written_bits_per_byte": 1.0, "ngram_written_bits_per_byte": 1.1}, True),
+        ({"base_written_bits_per_byte": 1.1, "ngram_written_bits_per_byte": 1.1}, False),
+        ({"base_test_bits_per_byte": 0.8, "ngram_test_bits_per_byte": 0.9}, True),
+        ({**FIGURES, "ngram_test_bits_per_byte": 0.1}, True),
+        ({"base_written_bits_per_byte": 1.0}, None),
+        ({}, None),
+    ],
+)
+def test_the_written_holdout_judges_else_the_test_split(figures: dict[str, float], beats: bool | None) -> None:
+    assert judge(figures, "base").beats is beats
+
+
+def test_the_chains_own_run_holds_the_model(chain: Path) -> None:
+    client = store.connect()
+    from tasks.registry import runs
+
+    parent = runs.start_chain(client, started_ms=runs.now_ms(), origin="flow")
+    left_open = runs.start_stage(client, parent=parent, stage="pretrain", started_ms=runs.now_ms())
+
+    assert register(parent).run_id == parent
+    assert client.get_run(parent).info.status == "FINISHED"
+    assert client.get_run(left_open).data.metrics["parameters"] == 5_000
+
+
+def test_a_run_that_mlflow_does_not_know_is_made_from_the_files(chain: Path) -> None:
+    assert register("0" * 32).version == 1
+
+
+def test_no_file_is_a_pickle(chain: Path) -> None:
+    register(None)
+
+    names = [path.name for path in (chain / store.ARTIFACTS).rglob("*") if path.is_file()]
+    assert "model.safetensors" in names
+    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".pyc"))]
+
+
+def test_the_experiment_brings_params_and_lock_back(chain: Path) -> None:
+    register(None)
+    name = versions()[0].tags["dvc_exp"]
+    wanted = [(chain / file).read_bytes() for file in ("params.yaml", "dvc.lock")]
+    (chain / "params.yaml").write_text("prepare: {words: [c]}\npretrain: {model: {d_model: 99}, seed: 2}\n")
+    (chain / "dvc.lock").unlink()
+
+    dvc(chain, "exp", "apply", name)
+
+    assert [(chain / file).read_bytes() for file in ("params.yaml", "dvc.lock")] == wanted
+
+
+def test_saving_leaves_branch_and_work_tree_alone(chain: Path) -> None:
+    before = git(chain, "log", "--oneline"), git(chain, "status", "--porcelain")
+    register(None)
+    assert (git(chain, "log", "--oneline"), git(chain, "status", "--porcelain")) == before
+
+
+def test_a_workspace_that_has_moved_on_is_not_bound(chain: Path) -> None:
+    (chain / "params.yaml").write_text("prepare: {words: [a, b]}\npretrain: {model: {d_model: 16}, seed: 7}\n")
+
+    register(None)
+
+    found = versions()[0].tags
+    assert found["dirty"] == "true"
+    assert found["dvc_exp_commit"] == "none: the workspace has changed since the chain ran (pretrain)"
+
+
+def test_without_git_it_is_registered_all_the_same(chain: Path) -> None:
+    subprocess.run(["rm", "-rf", ".git"], cwd=chain, check=True)
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(chain.parent)}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tasks.register"], cwd=chain, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "register | not bound to code and data: there is no git repository here" in done.stdout
+    assert versions()[0].tags["git_commit"] == "none"
+    assert {"seconds", "peak_rss_mib"} <= set(json.loads((chain / "var" / "timings" / "register.json").read_text()))
+
+
+def test_a_model_that_is_not_the_locks_is_refused(chain: Path) -> None:
+    write_model(chain / "models" / "base", seed=3)
+    with pytest.raises(UserError, match=r"models/base is not what dvc.lock says it is"):
+        register(None)
+
+
+def test_a_chain_that_never_ran_is_refused(chain: Path) -> None:
+    (chain / "dvc.lock").unlink()
+    with pytest.raises(UserError, match=r"dvc.lock names no models/base: run the chain first"):
+        register(None)
+
+
+def test_a_server_that_is_down_is_one_line(chain: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tasks.register"],
+        cwd=chain, env=os.environ | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("register: MLflow at http://127.0.0.1:")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_model_serves_without_the_project(chain: Path, tmp_path: Path) -> None:
+    registered = register(None)
+    code = """
+import mlflow, pandas, sys
+served = mlflow.pyfunc.load_model(sys.argv[1])
+prompts = pandas.DataFrame({"prompt": ["Once", "One day"]})
+for seed in (1, 1, 2):
+    print(served.predict(prompts, params={"max_tokens": 8, "seed": seed}).to_json())
+import model
+print(model.__file__, sorted(name for name in sys.modules if name.split(".")[0] in ("tasks", "flows")))
+"""
+    environment = os.environ | {"MLFLOW_TRACKING_URI": store.tracking_uri(), "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code, registered.uri],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    first, again, other, where = done.stdout.splitlines()
+    assert first == again != other
+    assert list(json.loads(first)) == ["text"]
+    assert str(chain / store.ARTIFACTS) in where
+    assert where.endswith("[]")
+
+
+def test_requirements_are_pinned() -> None:
+    assert all("==" in line and "+" not in line for line in requirements())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ask(port: int, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+        return dict(json.load(reply))
+
+
+@pytest.mark.server
+def test_mlflow_serves_the_candidate(chain: Path, tmp_path: Path) -> None:
+    registered: Registered = register(None)
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@{ALIAS}"]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": store.tracking_uri(), "PYTHONPATH": ""}
+    server = subprocess.Popen(
+        [*command, "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        body = {"dataframe_records": [{"prompt": "Once upon a time"}], "params": {"max_tokens": 8, "seed": 1}}
+        for _ in range(240):
+            try:
+                reply = ask(port, body)
+                break
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.25)
+        else:
+            pytest.fail("the server did not come up")
+        assert isinstance(reply["predictions"][0]["text"], str)
+        assert registered.alias == ALIAS
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(20)
