@@ -222,6 +222,7 @@ def process(name: str) -> Iterator[None]:
 def _set_up_process(name: str) -> None:
     """Our own log lines on standard output, other libraries' only from warnings up; nothing phones home."""
     os.environ.update(OFF)
+    os.environ.setdefault("HF_HOME", str(STATE.absolute() / "huggingface"))  # not in the home folder
     logging.basicConfig(level=logging.WARNING, format=f"{name} | %(message)s", stream=sys.stdout)
     for ours in ("__main__", "model", "tasks"):
         logging.getLogger(ours).setLevel(logging.INFO)

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,10 @@ def skip_missing(what: str) -> Any:
     pytest.skip(MISSING + what)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost, so that the line comes last
+def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
     """One line for the tests that did not run because something is missing: never a silent pass."""
+    yield
     by_reason: dict[str, int] = defaultdict(int)
     for report in terminalreporter.stats.get("skipped", []):
         found = re.search(re.escape(MISSING) + r"(.*)", str(report.longrepr[-1] if report.longrepr else ""))

@@ -8,6 +8,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from tasks.stage import UserError
+
 Feeling = Literal["sad", "scared", "angry", "lonely", "jealous", "sorry", "proud", "curious"]
 Theme = Literal[
     "friendship", "kindness", "courage", "honesty", "patience", "sharing",
@@ -71,14 +73,14 @@ class Story(_Frozen):
 def written_stories(folder: Path = WRITTEN) -> Iterator[Story]:
     """The stories written for this project, file by file in the order of their names.
 
-    Raises ValueError naming the file, the story and the field where a story is not well formed.
+    Raises UserError naming the file, the story and the field where a story is not well formed.
     """
     for path in sorted(folder.glob("*.yaml")):
         yield from read_stories(path)
 
 
 def read_stories(path: Path) -> Iterator[Story]:
-    """The stories of one YAML file (a list of stories). Raises ValueError as `written_stories`."""
+    """The stories of one YAML file (a list of stories). Raises UserError as `written_stories`."""
     entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader)  # noqa: S506
     for entry in entries:
         try:
@@ -87,4 +89,4 @@ def read_stories(path: Path) -> Iterator[Story]:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             name = entry.get("id", "?") if isinstance(entry, dict) else "?"
-            raise ValueError(f"{path}: story {name}: {where}: {first['msg']}") from None
+            raise UserError(f"{path}: story {name}: {where}: {first['msg']}") from None

@@ -41,8 +41,8 @@ def three_words(text: str, rng: random.Random) -> tuple[str, ...]:
 
 def summary(plan: Plan, telling: Telling) -> str:
     """One line: what went wrong and how it was mended."""
-    telling.values["what"] = telling.tell(plan.problem.summary)
-    telling.values["how"] = _AT_LAST.sub("", telling.tell(plan.way.summary))
+    telling.values["trouble"] = telling.tell(plan.problem.summary)
+    telling.values["outcome"] = _AT_LAST.sub("", telling.tell(plan.way.summary))
     return polish(telling.tell(phrases()["summary"]))
 
 

@@ -88,7 +88,7 @@ def _person(world: World, gender: Gender, rng: random.Random, *, avoid: Person |
         else:
             name = rng.choice(people[f"{world}_names"])
             kind = rng.choice(people["animals" if world == "animal" else "thing_kinds"])
-        if name != taken[0] and (world == "child" or kind != taken[1]):
+        if name[:2] != taken[0][:2] and (world == "child" or kind != taken[1]):
             return Person(name, gender, kind, world)
 
 

@@ -35,6 +35,7 @@ class Problem:
     summary: Lines
     ask: tuple[tuple[Node, Node], ...]
     conflict: bool
+    tries: bool  # whether the plot's failed attempts fit this problem
     feel: Mapping[str, Lines]  # lines of its own for a feeling, beside the shared ones
 
 
@@ -107,6 +108,7 @@ def _problem(index: int, entry: Mapping[str, Any]) -> Problem:
         summary=lines(entry["sum"]),
         ask=_ask(entry.get("ask")),
         conflict=bool(entry.get("conflict", False)),
+        tries=bool(entry.get("tries", True)),
         feel={name: lines(block) for name, block in entry.get("feel", {}).items()},
     )
 

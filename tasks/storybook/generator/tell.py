@@ -83,7 +83,7 @@ def _text(plan: Plan, telling: Telling) -> tuple[str, tuple[Feature, ...]]:
     if hinted:
         opening.append(telling.tell(plan.plot.hint))
     trouble = [telling.tell(plan.problem.text), _felt(plan, telling)]
-    if plan.plot.attempt and rng.random() < ATTEMPT_SHARE:
+    if plan.problem.tries and plan.plot.attempt and rng.random() < ATTEMPT_SHARE:
         trouble.append(telling.tell(plan.plot.attempt))
     if plan.feeling != "proud" and telling.chance():
         trouble.append(telling.tell(telling.rules["pause"]))

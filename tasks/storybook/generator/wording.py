@@ -8,7 +8,7 @@ from tasks.storybook.generator.words import FOLDER, read_yaml
 
 SPLIT_SHARE = 0.35  # how often ", and he ..." becomes a sentence of its own
 SWAP_SHARE = 0.4  # how often "... said Mia" becomes "... Mia said"
-_SAID = re.compile(r'" (said|asked|cried|called|whispered|shouted|thought) ([A-Z][a-z]+)(?=[.,])')
+_SAID = re.compile(r'" (said|asked|cried|called|whispered|shouted|thought) (?!Mrs?\b|Miss\b)([A-Z][a-z]+)(?=[.,])')
 _AND_CLAUSE = re.compile(r", and (he|she|they) (?=[a-z])")
 
 
