@@ -44,6 +44,7 @@ def connect() -> "MlflowClient":
     uri = tracking_uri()
     if _is_own(uri) and not DATABASE.exists():
         _make_database(DATABASE.absolute())
+    mlflow.set_tracking_uri(uri)  # a model version's source, models:/<id>, is looked up there and not at the client's
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

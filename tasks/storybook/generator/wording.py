@@ -15,9 +15,10 @@ _AND_CLAUSE = re.compile(r", and (he|she|they) (?=[a-z])")
 @cache
 def _equivalents() -> tuple[re.Pattern[str], dict[str, tuple[str, ...]]]:
     groups: list[list[str]] = read_yaml(FOLDER / "wording.yaml")
-    wordings = {group[0].lower(): tuple(group) for group in groups}
-    longest_first = sorted(wordings, key=len, reverse=True)
-    return re.compile(rf"\b(?:{'|'.join(longest_first)})\b(?!')", re.IGNORECASE), wordings
+    wordings = {group[0]: tuple(group) for group in groups}
+    both_cases = {form for wording in wordings for form in (wording, wording[0].upper() + wording[1:])}
+    longest_first = sorted(both_cases, key=lambda form: (-len(form), form))
+    return re.compile(rf"\b(?:{'|'.join(longest_first)})\b(?!')"), wordings
 
 
 def reword(text: str, rng: random.Random) -> str:
@@ -26,7 +27,7 @@ def reword(text: str, rng: random.Random) -> str:
 
     def other(match: re.Match[str]) -> str:
         found = match.group()
-        options = wordings[found.lower()]
+        options = wordings.get(found) or wordings[found[0].lower() + found[1:]]
         chosen = options[int(rng.random() * len(options))]
         return chosen[0].upper() + chosen[1:] if found[0].isupper() else chosen
 

@@ -132,6 +132,6 @@ def chain(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_NAME", "tests")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "tests@localhost")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; afterwards it is as it was
     monkeypatch.chdir(folder)
     return folder

@@ -179,7 +179,12 @@ def test_without_git_it_is_registered_all_the_same(chain: Path) -> None:
     environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(chain.parent)}
 
     done = subprocess.run(
-        [sys.executable, "-m", "tasks.register"], cwd=chain, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tasks.register"],
+        cwd=chain,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert done.returncode == 0, done.stderr
