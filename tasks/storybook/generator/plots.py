@@ -69,7 +69,6 @@ class Plot:
     ways: tuple[Way, ...]
     end: Lines
     ask: tuple[tuple[Node, Node], ...]
-    own_intro: bool
 
     def ways_out_of(self, problem: Problem) -> list[Way]:
         """The ways that solve this problem."""
@@ -142,7 +141,6 @@ def _plot(entry: Mapping[str, Any]) -> Plot:
         ways=tuple(_way(index, part) for index, part in enumerate(entry["ways"])),
         end=lines(entry.get("end")),
         ask=_ask(entry.get("ask")),
-        own_intro=bool(entry.get("own_intro", False)),
     )
 
 

@@ -8,6 +8,7 @@ from tasks.storybook.generator.inflect import polish
 from tasks.storybook.generator.plan import Plan, draw_plan
 from tasks.storybook.generator.plots import Lines, phrases
 from tasks.storybook.generator.telling import Telling, Value
+from tasks.storybook.generator.template import parse
 from tasks.storybook.generator.wording import reword
 from tasks.storybook.generator.words import lexicon
 from tasks.storybook.story import Feature, Story, Translation
@@ -17,7 +18,7 @@ TELLINGS = 6  # so often a plan is told anew until its length is right; the last
 MORAL_SHARE = 0.35
 HINT_SHARE = 0.5
 ATTEMPT_SHARE = 0.75
-SWEDISH_SHARE = 0.6  # of the stories that have a sentence with a Swedish twin
+JOIN_SHARES = (0.25, 0.3, 0.6)  # how often a beat stays in the paragraph of the one before it
 
 
 def generate_stories(*, seed: int, count: int) -> Iterator[Story]:
@@ -49,7 +50,7 @@ def one_story(*, seed: int, index: int) -> Story:
         moral=polish(telling.tell(phrases()[f"moral_{plan.theme}"])),
         summary=annotate.summary(plan, telling),
         questions=annotate.questions(plan, telling, text),
-        swedish=swedish if rng.random() < SWEDISH_SHARE else (),
+        swedish=swedish,
         plan=plan.key,
     )
 
@@ -76,7 +77,7 @@ def _text(plan: Plan, telling: Telling) -> tuple[str, tuple[Feature, ...]]:
             telling.values[name] = _told_once(cell, telling)
     hinted = bool(plan.plot.hint) and rng.random() < HINT_SHARE
     moral = not plan.way.bad and rng.random() < MORAL_SHARE
-    opening = [] if plan.plot.own_intro else [telling.tell(telling.rules["intro"])]
+    opening = [telling.tell(telling.rules["intro"])]
     opening.append(telling.tell(plan.plot.start))
     if telling.chance():
         opening.insert(rng.randint(1, len(opening)), telling.tell(telling.rules["scene"]))
@@ -96,8 +97,6 @@ def _text(plan: Plan, telling: Telling) -> tuple[str, tuple[Feature, ...]]:
 
 
 def _told_once(cell: str, telling: Telling) -> str:
-    from tasks.storybook.generator.template import parse
-
     return parse(cell)(telling)
 
 
@@ -128,9 +127,12 @@ def _ending(plan: Plan, telling: Telling) -> Lines:
 def _paragraphs(beats: list[list[str]], rng: random.Random) -> str:
     """Two to four paragraphs; a beat may join the one before it."""
     groups = [" ".join(part for part in beat if part) for beat in beats]
+    joined = [rng.random() < share for share in JOIN_SHARES]
+    if all(joined):
+        joined[1] = False
     text = groups[0]
-    for index, group in enumerate(groups[1:]):
-        text += (" " if rng.random() < (0.25, 0.3, 0.6)[index] else "\n\n") + group
+    for group, joins in zip(groups[1:], joined, strict=True):
+        text += (" " if joins else "\n\n") + group
     return polish(reword(polish(text), rng))
 
 

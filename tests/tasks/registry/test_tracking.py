@@ -44,7 +44,10 @@ def tracking(chain: Path) -> Iterator["subprocess.Popen[str]"]:
     )  # fmt: skip
     yield process
     process.kill()
-    process.communicate()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
 
 
 def first_run(process: "subprocess.Popen[str]") -> str:

@@ -23,7 +23,7 @@ def stories() -> list[Story]:
 
 @pytest.fixture(scope="module")
 def figures(stories: list[Story]) -> dict[str, float]:
-    return measure(samples(stories))
+    return measure(samples(stories[:1000]))
 
 
 def test_a_story_depends_on_seed_and_index_alone(stories: list[Story]) -> None:
@@ -67,7 +67,7 @@ def test_lengths_and_paragraphs(stories: list[Story]) -> None:
     counts = [len(story.text.split()) for story in stories]
     assert sum(90 <= count <= 205 for count in counts) >= 0.98 * len(counts)
     assert 120 <= sum(counts) / len(counts) <= 175
-    assert {story.text.count("\n\n") + 1 for story in stories} <= {1, 2, 3, 4}
+    assert {story.text.count("\n\n") + 1 for story in stories} <= {2, 3, 4}
 
 
 def test_the_three_words_stand_in_the_text(stories: list[Story]) -> None:
