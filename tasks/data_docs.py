@@ -28,13 +28,13 @@ def write_page(folder: Path, name: str, outcome: Mapping[str, Any]) -> Path:
     result = expectationSuiteValidationResultSchema.load(dict(outcome))
     page = DefaultJinjaPageView().render(ValidationResultsPageRenderer(run_info_at_end=True).render(result))
     soup = BeautifulSoup(page, "html.parser")
-    for element in soup.select("script, link, nav, #ge-cta-footer, .modal, .navigation-pane, footer"):
+    for element in soup.select("script, link, nav, #ge-cta-footer, .modal, .sticky, footer"):
         element.decompose()
     for element in soup.select("img[src^=http]"):
         element.decompose()
-    title = soup.new_tag("style")
-    title.string = STYLE
-    (soup.head or soup).append(title)
+    style = soup.new_tag("style")
+    style.string = STYLE
+    (soup.head or soup).append(style)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.html"
     path.write_text(str(soup), encoding="utf-8")
