@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,10 @@ START_LIMIT_S = 30
 
 def run_pipeline(*, profile: str | None, force: bool) -> None:
     """Runs the flow `pipeline` with its lines on the terminal. Raises UserError with a stage's own line."""
+    import httpx
+
     _show_lines()
+    warnings.filterwarnings("ignore", message='Field name "register"')  # Prefect's check of the flow's parameters
     with _api():
         from prefect.exceptions import PrefectException
 
@@ -31,8 +35,9 @@ def run_pipeline(*, profile: str | None, force: bool) -> None:
             pipeline(profile=profile, force=force)  # type: ignore[arg-type]  # Prefect checks it
         except StageFailed as error:
             raise UserError(str(error)) from None
-        except PrefectException as error:
-            raise UserError(f"Prefect: {str(error).splitlines()[0]}") from error
+        except (PrefectException, httpx.HTTPError) as error:
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"Prefect: {line}") from error
 
 
 def _show_lines() -> None:
@@ -48,11 +53,13 @@ def _show_lines() -> None:
 def _api() -> Iterator[None]:
     """A Prefect API to talk to: the configured one, the platform's, else a server stopped at the end."""
     os.environ.update(OFF)
+    HOME.mkdir(parents=True, exist_ok=True)  # Prefect would not make the folders above it
     os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # our own lines are enough
     if not os.environ.get("PREFECT_API_URL") and (url := _platforms_api()):
         os.environ["PREFECT_API_URL"] = url
-    if os.environ.get("PREFECT_API_URL"):
+    if url := os.environ.get("PREFECT_API_URL"):
+        _refuse_silence(url)
         yield
         return
     port = free_port()
@@ -65,6 +72,19 @@ def _api() -> Iterator[None]:
         _send_last_lines()
         os.environ.pop("PREFECT_API_URL", None)
         process.stop(server)
+
+
+def _refuse_silence(url: str) -> None:
+    """Raises UserError where nothing answers at the configured address."""
+    import httpx
+
+    try:
+        httpx.get(f"{url}/health", timeout=10)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise UserError(
+            f"no Prefect server answers at PREFECT_API_URL={url}; start it, or unset the variable for one that lasts "
+            "as long as the run (`dvc repro` needs no server)"
+        ) from None
 
 
 def _send_last_lines() -> None:
@@ -93,7 +113,6 @@ def free_port() -> int:
 
 
 def _start_server(port: int) -> "subprocess.Popen[str]":
-    HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / "server.log").open("w") as log:
         return process.start(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],

@@ -21,7 +21,7 @@ CONSOLE = logging.getLogger("fledgling.console")  # silent unless `fledgling run
 
 Profile = Literal["laptop", "small-gpu", "tinystories"]
 
-_PERCENT = re.compile(r"\b(\d{1,3})%")
+_STEP = re.compile(r"\bstep ([\d,]+) of ([\d,]+)\b")
 _OF_DVC = re.compile(
     r"Running stage|> |Updating lock|Generating lock|Use `dvc push`|Stage '.*' didn't change|WARNING: '.*' is empty"
     r"|To track the|To enable auto|\s+git add|\s+dvc config|\s*$"
@@ -47,7 +47,7 @@ def pipeline(profile: Profile | None = None, force: bool = False, register: bool
         profiles.apply(profile)
     chain = graph.read_chain()
     stages = chain.to_run(force=force)
-    with process.none_left_behind(), Tracker(stages) as tracker:
+    with Tracker(stages) as tracker, process.none_left_behind():  # the stages end first, then MLflow is told
         futures: dict[str, PrefectFuture[None]] = {}
         for stage in stages:
             upstream = [futures[name] for name in stage.upstream if name in futures]
@@ -77,7 +77,9 @@ def _submit(
 
 
 def _came_from_outside(task: Any, run: Any, state: Any) -> bool:
-    """Bad input stays bad: only what is not the user's to mend is tried again."""
+    """Bad input stays bad, and what was cancelled stays so: only what is not the user's to mend is tried again."""
+    if process.ending():
+        return False
     try:
         state.result()
     except StageFailed as error:
@@ -127,14 +129,18 @@ def _own_error(stage: str, lines: list[str]) -> str | None:
 
 
 def _progress_of(stage: str) -> Callable[[str], None]:
-    """A function that moves the stage's progress artifact when a line names a percentage."""
+    """A function that moves the stage's progress artifact (in percent) when a line says `step N of M`."""
     state: dict[str, Any] = {"id": None, "shown": -1.0}
 
     def show(line: str) -> None:
-        found = _PERCENT.search(line)
-        if found is None or float(found[1]) <= state["shown"]:
+        found = _STEP.search(line)
+        if found is None:
             return
-        state["shown"] = float(found[1])
+        step, steps = (int(number.replace(",", "")) for number in found.groups())
+        percent = round(100 * step / max(1, steps), 1)
+        if percent <= state["shown"]:
+            return
+        state["shown"] = percent
         if state["id"] is None:
             state["id"] = create_progress_artifact(state["shown"], key=f"progress-{stage}", description=line)
         else:

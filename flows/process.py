@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tasks.telemetry import OFF
@@ -18,6 +18,7 @@ _GRACE_S = 5.0
 
 _LIVE: dict[subprocess.Popen[str], subprocess.Popen[bytes]] = {}  # each with its watcher
 _LOCK = threading.Lock()
+_ENDING = threading.Event()  # set while a block of `none_left_behind` is left by an exception: nothing new is run
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
@@ -51,6 +52,8 @@ def _watcher(group: int) -> subprocess.Popen[bytes]:
 
 def run(command: Sequence[str], *, on_line: Callable[[str], None]) -> int:
     """Runs a command to its end, handing on each line of its output (both streams); returns its exit code."""
+    if _ENDING.is_set():
+        return -signal.SIGTERM
     process = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1, errors="replace")
     try:
         assert process.stdout is not None  # asked for above
@@ -84,21 +87,33 @@ def _dismiss(watcher: subprocess.Popen[bytes]) -> None:
         watcher.stdin.close()
 
 
-def stop_all() -> None:
-    """Ends every process that is still live: what a cancelled flow calls."""
+def stop_all(*, but: Iterable[subprocess.Popen[str]] = ()) -> None:
+    """Ends every process that is still live, but some: what a cancelled flow calls."""
     with _LOCK:
-        live = tuple(_LIVE)
+        live = tuple(process for process in _LIVE if process not in but)
     for process in live:
         stop(process)
 
 
+def ending() -> bool:
+    """Whether a block of `none_left_behind` was left by an exception: what ends now was ended, it did not fail."""
+    return _ENDING.is_set()
+
+
 @contextlib.contextmanager
 def none_left_behind() -> Iterator[None]:
-    """Ends every live process if the block is left by any exception: cancelled, crashed, interrupted."""
+    """Ends what was started in the block if that is left by any exception: cancelled, crashed, interrupted.
+
+    What was live before is its owner's to end: a server still takes the last lines.
+    """
+    _ENDING.clear()
+    with _LOCK:
+        before = tuple(_LIVE)
     try:
         yield
     except BaseException:
-        stop_all()
+        _ENDING.set()
+        stop_all(but=before)
         raise
 
 

@@ -14,6 +14,7 @@ from flows.graph import StageNode
 log = logging.getLogger(__name__)
 
 CLOSING_S = 60  # how long the last figures may take to be sent
+CANCELLED_S = 3  # and those of a run that somebody stopped: `fledgling register` sends what is missing
 
 
 class Tracker:
@@ -34,7 +35,8 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close(ok=kind is None)
+        cancelled = kind is not None and not issubclass(kind, Exception)
+        self.close(ok=kind is None, limit_s=CANCELLED_S if cancelled else CLOSING_S)
 
     def stage_started(self, stage: str) -> None:
         self._tell(event="started", stage=stage)
@@ -42,13 +44,13 @@ class Tracker:
     def stage_ended(self, stage: str, *, ok: bool) -> None:
         self._tell(event="ended", stage=stage, ok=ok)
 
-    def close(self, *, ok: bool = True) -> None:
+    def close(self, *, ok: bool = True, limit_s: float = CLOSING_S) -> None:
         """Waits until the last figures are sent; afterwards `run_id` is the chain's MLflow run, if there is one."""
         if self._process is None:
             return
         self._tell(event="closed", ok=ok)
         with contextlib.suppress(subprocess.TimeoutExpired, ValueError):
-            output, _ = self._process.communicate(timeout=CLOSING_S)
+            output, _ = self._process.communicate(timeout=limit_s)
             self.run_id = next((line.split()[1] for line in output.splitlines() if line.startswith("run ")), None)
         process.stop(self._process)
         self._process = None

@@ -1,0 +1,1 @@
+"""What `make bench` measures, each thing beside its public peer in the same run."""
