@@ -66,9 +66,9 @@ def write_stories(params: StoryParams, *, model_folder: Path, clean: Path, seed:
 
 
 def _openings(clean: Path, words: int) -> Iterator[str]:
-    """The first words of the hand-written hold-out's stories, then of the test split's, each only once."""
+    """The first words of the test split's stories, then of the hand-written hold-out's, each only once."""
     seen = set()
-    for split in ("written", "test"):
+    for split in ("test", "written"):
         for row in read_rows(clean / f"{split}.parquet", ["text"]):
             opening = " ".join(str(row["text"]).split()[:words])
             if opening not in seen:
