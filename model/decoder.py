@@ -75,8 +75,14 @@ class Attention(nn.Module):
         self.k_norm = Norm(d, config) if config.qk_norm else None
 
     def forward(
-        self, x: Tensor, cos: Tensor | None, sin: Tensor | None, mask: Tensor | None,
-        cache: LayerCache | None = None, length: int = 0, starts: Tensor | None = None,
+        self,
+        x: Tensor,
+        cos: Tensor | None,
+        sin: Tensor | None,
+        mask: Tensor | None,
+        cache: LayerCache | None = None,
+        length: int = 0,
+        starts: Tensor | None = None,
     ) -> Tensor:
         """x: (B, T, C). Returns (B, T, C) in x's dtype."""
         b, t, _ = x.shape
@@ -134,8 +140,15 @@ class Block(nn.Module):
         self.mlp = FeedForward(config)
 
     def forward(
-        self, x: Tensor, cos: Tensor | None, sin: Tensor | None, mask: Tensor | None, dtype: torch.dtype,
-        cache: LayerCache | None = None, length: int = 0, starts: Tensor | None = None,
+        self,
+        x: Tensor,
+        cos: Tensor | None,
+        sin: Tensor | None,
+        mask: Tensor | None,
+        dtype: torch.dtype,
+        cache: LayerCache | None = None,
+        length: int = 0,
+        starts: Tensor | None = None,
     ) -> Tensor:
         """x: (B, T, C), float32; matmuls in dtype. Returns x's shape, float32."""
         attended = self.self_attn(self.input_layernorm(x).to(dtype), cos, sin, mask, cache, length, starts)

@@ -96,8 +96,17 @@ class Trainer:
     """One run: build it, then `run` it. What varies (data, loss, evaluation, files) is an argument."""
 
     def __init__(
-        self, model: Decoder, *, batches: BatchSource, objective: Objective, optimiser: Optimiser, schedule: Schedule,
-        config: TrainingConfig, evaluate: Evaluation, checkpoints: Checkpoints | None, metrics: MetricsLog | None,
+        self,
+        model: Decoder,
+        *,
+        batches: BatchSource,
+        objective: Objective,
+        optimiser: Optimiser,
+        schedule: Schedule,
+        config: TrainingConfig,
+        evaluate: Evaluation,
+        checkpoints: Checkpoints | None,
+        metrics: MetricsLog | None,
     ) -> None:
         self.model = model
         self.batches = batches
@@ -174,8 +183,13 @@ class Trainer:
         else:
             self.schedule = self.schedule.decaying_from(progress.step)
             progress.steps = self.schedule.steps
-        log.info("%s has not gained %g in %d evaluations: the run ends at step %d", config.watch, config.min_gain,
-                 config.patience, progress.steps)
+        log.info(
+            "%s has not gained %g in %d evaluations: the run ends at step %d",
+            config.watch,
+            config.min_gain,
+            config.patience,
+            progress.steps,
+        )
 
     def _save(self) -> None:
         if self.checkpoints is None:
@@ -242,5 +256,11 @@ class _Clock:
         self.last_report = time.monotonic()
         rate = self.tokens_per_s()
         left = (progress.steps - progress.step) * progress.tokens / progress.step / rate if rate else 0.0
-        log.info("step %d of %d: loss %.3f, %s tokens/s, %d:%02d left", progress.step, progress.steps, loss,
-                 f"{rate:,.0f}", *divmod(round(left), 60))
+        log.info(
+            "step %d of %d: loss %.3f, %s tokens/s, %d:%02d left",
+            progress.step,
+            progress.steps,
+            loss,
+            f"{rate:,.0f}",
+            *divmod(round(left), 60),
+        )

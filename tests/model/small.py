@@ -65,15 +65,20 @@ def write_tokens(folder: Path, *, documents: int = 200, seed: int = 0, weights: 
 
 
 def trainer(
-    tokens: Path, *, steps: int, state: Path | None = None, evaluate_every: int = 10, model: Decoder | None = None,
-    optimiser: OptimiserConfig = OPTIMISER, patience: int | None = None, min_gain: float = 0.0,
+    tokens: Path,
+    *,
+    steps: int,
+    state: Path | None = None,
+    evaluate_every: int = 10,
+    model: Decoder | None = None,
+    optimiser: OptimiserConfig = OPTIMISER,
+    patience: int | None = None,
+    min_gain: float = 0.0,
 ) -> Trainer:
     """A run on token files; with `state` it keeps checkpoints and metrics there."""
     model = model or decoder()
     validation = read_documents(tokens, "validation")
-    batches = PackedBatches(
-        read_documents(tokens, "train"), context=32, rows=8, packing="whole", isolate=True, seed=3
-    )
+    batches = PackedBatches(read_documents(tokens, "train"), context=32, rows=8, packing="whole", isolate=True, seed=3)
     return Trainer(
         model, batches=batches, objective=next_token_loss,
         optimiser=Optimiser(model, optimiser, matmul_dtype=torch.float32),
