@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from types import TracebackType
 
+from prefect.runtime import flow_run
+
 from flows import process
 from flows.graph import StageNode
 
@@ -28,7 +30,10 @@ class Tracker:
     def __enter__(self) -> "Tracker":
         if self._stages:
             self._process = process.start(
-                [sys.executable, "-m", "tasks.tracking"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, "-m", "tasks.tracking"],
+                extra={"FLEDGLING_PIPELINE_RUN": str(flow_run.id or "")},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
             )
         return self
 

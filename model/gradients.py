@@ -1,7 +1,7 @@
 """Forward and backward passes written by hand where autograd's own cost more memory traffic than arithmetic.
 
-On a CPU a training step of a small model is bound by passes over memory: these take fewer than what
-autograd records . torch.compile traces them like any other code.
+On a CPU a training step of a small model is bound by passes over memory: these take fewer than what autograd
+records. torch.compile traces them like any other code.
 Letters: N tokens, C channels, V vocabulary, B rows of a batch, H heads, K key and value heads, G = H / K, T positions,
 D channels of a head, R rows of a block of queries, S keys they see.
 """

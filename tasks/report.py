@@ -110,6 +110,8 @@ def _closing() -> Iterator[str]:
     if "base_grammar_accuracy" in metrics:
         share = f"{metrics['base_grammar_accuracy']:.1%}"
         yield f"\ngrammar: prefers the right sentence of {share} of minimal pairs (chance 50 %)"
+    if metrics.get("base_test_bits_per_byte", 0) > metrics.get("ngram_test_bits_per_byte", float("inf")):
+        yield "\nOn the test split the n-gram model is ahead: that text repeats phrases of the training text."
     yield from _one_story()
     if _is_demonstration():
         yield (
