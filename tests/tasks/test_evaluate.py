@@ -113,5 +113,5 @@ def test_a_file_of_pairs_goes_by_its_name_and_a_missing_one_is_one_line(clean: P
 
 def test_the_openings_are_of_texts_that_were_not_trained_on(clean: Path, base: Path) -> None:
     run(clean, base)
-    opening = " ".join(str(next(read_rows(clean / "written.parquet", ["text"]))["text"]).split()[:4])
+    opening = " ".join(str(next(read_rows(clean / "test.parquet", ["text"]))["text"]).split()[:4])
     assert f'## base, from "{opening}"' in OUT["samples"].read_text()
