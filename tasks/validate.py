@@ -148,8 +148,8 @@ def _validated(
 
     from tasks import data_docs
 
-    context = gx.get_context(mode="ephemeral")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it talks of its temporary folder
+    context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("clean")
     pages: dict[str, bool] = {}
