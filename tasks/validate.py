@@ -148,7 +148,7 @@ def _validated(
 
     from tasks import data_docs
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it talks of its temporary folder
+    logging.getLogger("great_expectations").propagate = False  # it talks of its temporary folder; warnings still show
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("clean")
