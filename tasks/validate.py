@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "validation", "test", "written")
 DATA_DOCS = stage.STATE / "data_docs"
 ACCEPTED = Path("accepted")  # tracked: the lengths of the last accepted data, a file a profile
+DRIFT = "expect_column_kl_divergence_to_be_less_than"
 EXAMPLES = 3  # rows shown of a failed expectation
 LENGTH_BINS = [0, 25, 50, 75, 100, 125, 150, 175, 200, 250, 300, 400, 600, 1_000, 2_000, 100_000]  # words
 
@@ -178,7 +179,7 @@ def _figures(split: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
     """What was seen, as flat metrics: `train_records`, `train_length_drift`, and so on."""
     names = {
         "expect_table_row_count_to_be_between": "records",
-        "expect_column_kl_divergence_to_be_less_than": "length_drift",
+        DRIFT: "length_drift",
     }
     found: dict[str, Any] = {}
     for entry in outcome["results"]:
@@ -203,7 +204,8 @@ def _failure(split: str, entry: Mapping[str, Any], clean: Path) -> str:
         else f"{result.get('unexpected_count')} rows do not"
     )
     rows = _example_rows(clean / f"{split}.parquet", result)
-    return f"{split}: {config['type']}({told}) failed: {seen}{rows}"
+    hint = "; where the new lengths are right: `fledgling accept-data`" if config["type"] == DRIFT else ""
+    return f"{split}: {config['type']}({told}) failed: {seen}{rows}{hint}"
 
 
 def _example_rows(path: Path, result: Mapping[str, Any]) -> str:
