@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup pipeline repro test test-slow test-system check format bench platform lock golden clean
+.PHONY: help setup pipeline repro test test-system check format bench platform lock golden clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,11 +35,8 @@ pipeline: $(READY)  ## the whole chain, raw text to a registered model (PROFILE=
 repro: $(READY)  ## the same chain by `dvc repro`, no server of any kind
 	@$(BIN)/dvc repro
 
-test: $(READY)  ## every test but the slow ones
-	@$(BIN)/python -m pytest -m "not slow"
-
-test-slow: $(READY)  ## the tests that take minutes each
-	@$(BIN)/python -m pytest -m slow
+test: $(READY)  ## every test
+	@$(BIN)/python -m pytest
 
 test-system:  ## Debian packages that some tests need (chromium, PostgreSQL)
 	@.ci/system-packages

@@ -40,15 +40,13 @@ def newest_model() -> Path:
 
 
 def _continue(folder: Path, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> str:
-    from tokenizers import Tokenizer
-
     from model.checkpoint import load_model
     from model.generation import Decoding, generate
-    from tasks.tokenizer_kinds import protect_special_tokens
+    from tasks.tokenizer_kinds import load_tokenizer
 
     try:
         model = load_model(folder)
-        tokenizer = protect_special_tokens(Tokenizer.from_file(str(folder / "tokenizer.json")))
+        tokenizer = load_tokenizer(folder / "tokenizer.json")
     except Exception as error:  # tokenizers raises a bare Exception
         raise UserError(f"{folder}: {str(error).splitlines()[0]}; `make pipeline` makes the model anew") from None
     decoding = Decoding(max_tokens=max_tokens, temperature=temperature, top_p=1.0, top_k=0, repetition_penalty=1.0)

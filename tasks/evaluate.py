@@ -1,17 +1,19 @@
 """The stage `evaluate`: each model's figures beside those of baselines on the same text."""
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import Field
 
-from model.batches import read_documents
+from model.batches import read_documents, vocabulary_size
+from model.checkpoint import load_model
+from model.scoring import document_bits
 from tasks import stage
 from tasks.evaluation import compression
 from tasks.evaluation.ngram import NgramModel, train_ngram
@@ -19,13 +21,14 @@ from tasks.evaluation.pairs import MinimalPair, builtin_pairs, read_pairs
 from tasks.evaluation.stories import StoryParams, story_figures, write_stories
 from tasks.records import read_rows
 from tasks.stage import Params
+from tasks.tokenizer_kinds import END, load_tokenizer
 
 log = logging.getLogger(__name__)
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Ids = npt.NDArray[np.int64]
-Encode = Callable[[Sequence[str]], list[Ids]]
+Encode = Callable[[Sequence[str]], list[Ints]]
+Scorer = Callable[[Sequence[Ints]], Floats]  # documents, end token last, to bits of each
 Figures = dict[str, float | int | str | None]
 
 SPLITS = ("test", "written")
@@ -86,11 +89,12 @@ def evaluate(
     pairs = _pairs(params)
     ngram = _train_baseline(params, tokens)
     encode = _encoder(tokenizer)
+    torch.set_num_threads(params.threads)
     figures: Figures = {}
-    for name, scorer in _scorers(models, ngram, params):
+    for name, score in _scorers(models, ngram):
         log.info("scoring %s", name)
-        figures |= _bits_figures(name, scorer, splits, params)
-        figures |= _pair_figures(name, scorer, pairs, encode)
+        figures |= _bits_figures(name, score, splits, params)
+        figures |= _pair_figures(name, score, pairs, encode)
     log.info("compressing the same text")
     figures |= _compressor_figures(clean, [split.name for split in splits])
     written = []
@@ -112,49 +116,25 @@ def _read_split(tokens: Path, name: str) -> _Split:
     return _Split(name=name, documents=documents, sizes=np.asarray(table.bytes, dtype=np.float64))
 
 
-class _Scorer:
-    """What costs a document how many bits: a model of ours, or the n-gram model."""
-
-    def __init__(self, source: Path | NgramModel) -> None:
-        self._ngram = source if isinstance(source, NgramModel) else None
-        self._folder = source if isinstance(source, Path) else None
-        self._model: Any = None
-
-    def bits(self, documents: Sequence[Ints]) -> Floats:
-        """Bits of documents whose last id is the end token; (documents,)."""
-        if self._ngram is not None:
-            return self._ngram.bits([document[:-1] for document in documents])
-        from model.checkpoint import load_model
-        from model.scoring import document_bits
-
-        if self._model is None:
-            assert self._folder is not None  # one of the two is given
-            self._model = load_model(self._folder)
-        return document_bits(self._model, documents)
-
-
-def _scorers(models: Sequence[Path], ngram: NgramModel, params: EvaluateParams) -> Iterator[tuple[str, _Scorer]]:
-    import torch
-
-    torch.set_num_threads(params.threads)
-    yield "ngram", _Scorer(ngram)
+def _scorers(models: Sequence[Path], ngram: NgramModel) -> Iterator[tuple[str, Scorer]]:
+    """What costs a document how many bits: the n-gram model, then each model of ours."""
+    yield "ngram", lambda documents: ngram.bits([document[:-1] for document in documents])
     for folder in models:
-        yield folder.name, _Scorer(folder)
+        yield folder.name, partial(document_bits, load_model(folder))
 
 
 def _train_baseline(params: EvaluateParams, tokens: Path) -> NgramModel:
     """The n-gram model on the train split, each document counted once."""
     train = read_documents(tokens, "train")
-    meta = json.loads((tokens / "meta.json").read_text())
     documents = [train.document(index)[:-1] for index in range(len(train))]
     log.info("training the %d-gram baseline on %d documents", params.ngram_order, len(documents))
-    return train_ngram(documents, order=params.ngram_order, vocabulary_size=meta["vocabulary_size"], end=meta["end_id"])
+    return train_ngram(documents, order=params.ngram_order, vocabulary_size=vocabulary_size(tokens), end=train.end_id)
 
 
-def _bits_figures(name: str, scorer: _Scorer, splits: Sequence[_Split], params: EvaluateParams) -> Figures:
+def _bits_figures(name: str, score: Scorer, splits: Sequence[_Split], params: EvaluateParams) -> Figures:
     figures: Figures = {}
     for split in splits:
-        bits = scorer.bits(split.documents)
+        bits = score(split.documents)
         low, high = split.interval(bits, params)
         tokens = sum(map(len, split.documents))
         figures |= {
@@ -175,20 +155,19 @@ def _pairs(params: EvaluateParams) -> dict[str, list[MinimalPair]]:
     return {name: pairs for name, pairs in found.items() if pairs}
 
 
-def _pair_figures(name: str, scorer: _Scorer, sets: Mapping[str, list[MinimalPair]], encode: Encode) -> Figures:
+def _pair_figures(name: str, score: Scorer, sets: Mapping[str, list[MinimalPair]], encode: Encode) -> Figures:
     """Accuracy on each set, and by phenomenon on the storybook's own."""
     from tasks.evaluation.metrics import MinimalPairAccuracy
 
     figures: Figures = {}
     for origin, pairs in sets.items():
-        good, bad = scorer.bits(encode([p.good for p in pairs])), scorer.bits(encode([p.bad for p in pairs]))
-        figures[f"{name}_{origin}_accuracy"] = MinimalPairAccuracy().compute(predictions=good, references=bad)[
-            "accuracy"
-        ]
+        good, bad = score(encode([p.good for p in pairs])), score(encode([p.bad for p in pairs]))
+        overall = MinimalPairAccuracy().compute(predictions=good, references=bad)
+        figures[f"{name}_{origin}_accuracy"] = overall["accuracy"]
         for phenomenon in sorted({pair.phenomenon for pair in pairs if pair.phenomenon}):
             own = np.array([pair.phenomenon == phenomenon for pair in pairs])
-            score = MinimalPairAccuracy().compute(predictions=good[own], references=bad[own])["accuracy"]
-            figures[f"{name}_{origin}_{_key(phenomenon)}_accuracy"] = score
+            part = MinimalPairAccuracy().compute(predictions=good[own], references=bad[own])
+            figures[f"{name}_{origin}_{_key(phenomenon)}_accuracy"] = part["accuracy"]
     return figures
 
 
@@ -198,11 +177,7 @@ def _key(phenomenon: str) -> str:
 
 def _encoder(path: Path) -> Encode:
     """A function from texts to ids, each text closed by the end token."""
-    from tokenizers import Tokenizer
-
-    from tasks.tokenizer_kinds import END, protect_special_tokens
-
-    tokenizer = protect_special_tokens(Tokenizer.from_file(str(path)))
+    tokenizer = load_tokenizer(path)
 
     def encode(texts: Sequence[str]) -> list[Ints]:
         encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)

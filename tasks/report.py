@@ -6,8 +6,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from tasks.stage import STATE
+from tasks.stage import STATE, read_yaml
 
+CHAIN = Path("dvc.yaml")  # its order is the order in which seconds are told
 METRICS = Path("metrics")
 SAMPLES = Path("data/samples.md")
 REGISTERED = STATE / "registered.json"
@@ -139,5 +140,5 @@ def _is_demonstration() -> bool:
 
 def _seconds() -> list[tuple[str, float]]:
     found = [(path.stem, read_json(path)["seconds"]) for path in (STATE / "timings").glob("*.json")]
-    order = {"ingest": 0, "prepare": 1, "validate": 2, "tokenize": 3, "pretrain": 4, "evaluate": 5, "register": 6}
-    return sorted(found, key=lambda row: order.get(row[0], len(order)))
+    chain = list(read_yaml(CHAIN)["stages"]) if CHAIN.exists() else []
+    return sorted(found, key=lambda row: (chain.index(row[0]) if row[0] in chain else len(chain), row[0]))

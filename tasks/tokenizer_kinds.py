@@ -1,6 +1,7 @@
 """The kinds of tokenizer that can be trained, all of the `tokenizers` library and all told by one word."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -36,6 +37,11 @@ def train_tokenizer(
     tokenizer, trainer = build(vocabulary_size, split)
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer.json, its special tokens protected."""
+    return protect_special_tokens(Tokenizer.from_file(str(path)))
 
 
 def protect_special_tokens(tokenizer: Tokenizer) -> Tokenizer:

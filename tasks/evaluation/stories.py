@@ -38,14 +38,12 @@ class ToldStory:
 
 def write_stories(params: StoryParams, *, model_folder: Path, clean: Path, seed: int) -> list[ToldStory]:
     """Has the model go on from the first words of stories that it was not trained on."""
-    from tokenizers import Tokenizer
-
     from model.checkpoint import load_model
     from model.generation import Decoding, generate
-    from tasks.tokenizer_kinds import protect_special_tokens
+    from tasks.tokenizer_kinds import load_tokenizer
 
     model = load_model(model_folder)
-    tokenizer = protect_special_tokens(Tokenizer.from_file(str(model_folder / "tokenizer.json")))
+    tokenizer = load_tokenizer(model_folder / "tokenizer.json")
     openings = list(islice(_openings(clean, params.opening_words), params.count))
     decoding = Decoding(
         max_tokens=params.max_tokens,
