@@ -7,10 +7,10 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from benchmarks import noop
+from benchmarks import generation, noop
 
 RESULTS = Path("benchmarks/results.json")
-MEASUREMENTS = (noop.noop_repro_vs_dvc,)
+MEASUREMENTS = (noop.noop_repro_vs_dvc, generation.generate_batch32_vs_one_by_one)
 
 
 def main() -> int:

@@ -73,17 +73,33 @@ def accept_data() -> None:
 
 
 @app.command()
+def keep_curve() -> None:
+    """Keep the present loss curve as its profile's: `dvc plots show` draws the profiles in one picture."""
+    from tasks import comparison
+
+    typer.echo(f"{comparison.KEPT}: the curve of profile '{comparison.keep()}' is the present one")
+
+
+@app.command()
 def generate(
-    prompt: Annotated[str, typer.Option(help="The text to go on from.")],
+    prompt: Annotated[str, typer.Option(help="The text to go on from; with --task, what is asked.")],
     max_tokens: Annotated[int, typer.Option(min=1, help="At most so many tokens.")] = 200,
     temperature: Annotated[float, typer.Option(min=0.0, help="0: always the likeliest token.")] = 0.7,
+    task: Annotated[
+        str | None,
+        typer.Option(help="classification, summarization, translation or assistant: the reply of a fine-tuned model."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
     model: Annotated[str | None, typer.Option(help="A registered version or alias; without: the workspace's.")] = None,
 ) -> None:
-    """Print a continuation of the prompt, and nothing else."""
-    from fledgling.generate import continuation
+    """Print a continuation of the prompt, or with --task the reply to it, and nothing else."""
+    from fledgling.generate import continuation, reply
 
-    typer.echo(continuation(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed, version=model))
+    if task is None:
+        told = continuation(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed, version=model)
+    else:
+        told = reply(prompt, task=task, max_tokens=max_tokens, temperature=temperature, seed=seed, version=model)
+    typer.echo(told)
 
 
 @app.command()

@@ -1,14 +1,21 @@
-"""`fledgling generate`: a raw continuation of a prompt, by the workspace's model or a registered one."""
+"""`fledgling generate`: a prompt gone on with, or replied to, by the workspace's model or a registered one."""
 
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.stage import UserError
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from model.decoder import Decoder
+    from model.generation import Decoding
+
+TASKS = ("classification", "summarization", "translation", "assistant")
 MODELS = tuple(Path("models") / name for name in ("aligned", "finetuned", "base"))  # the newest first
 
 
@@ -20,6 +27,18 @@ def continuation(prompt: str, *, max_tokens: int, temperature: float, seed: int,
     """
     with _folder(version) as folder:
         return _continue(folder, prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
+
+
+def reply(prompt: str, *, task: str, max_tokens: int, temperature: float, seed: int, version: str | None) -> str:
+    """What a fine-tuned model answers to the prompt as a user's message, rendered by the chat template.
+
+    task: one of TASKS; what tells the model its task is the prompt itself, as in the mixture. Otherwise as
+    `continuation`. Raises UserError also for an unknown task, and for a model that was not taught to chat.
+    """
+    if task not in TASKS:
+        raise UserError(f"--task '{task}' is unknown; allowed: {', '.join(TASKS)}")
+    with _folder(version) as folder:
+        return _reply(folder, prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
 
 
 @contextmanager
@@ -40,19 +59,46 @@ def newest_model() -> Path:
 
 
 def _continue(folder: Path, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> str:
+    from model.generation import generate
+
+    model, tokenizer = _load(folder)
+    ids = tokenizer.encode(prompt, add_special_tokens=False).ids
+    decoding = _decoding(max_tokens=max_tokens, temperature=temperature)
+    (added,) = generate(model, [ids], decoding=decoding, seeds=[seed])
+    return str(tokenizer.decode(added, skip_special_tokens=False))
+
+
+def _reply(folder: Path, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> str:
+    from model.generation import generate
+    from tasks.chat import END_OF_TURN, encode_chat, is_taught_to_chat
+
+    if (folder / "model.safetensors").exists() and not is_taught_to_chat(folder):
+        raise UserError(
+            f"{folder} holds a base model, which was not taught to reply: without --task it goes on from the "
+            "prompt; `make pipeline` makes models/finetuned"
+        )
+    model, tokenizer = _load(folder)
+    ids = encode_chat(tokenizer, [{"role": "user", "content": prompt}], ask=True).ids
+    decoding = _decoding(max_tokens=max_tokens, temperature=temperature)
+    (added,) = generate(model, [ids], decoding=decoding, seeds=[seed], stop=(END_OF_TURN,))
+    return str(tokenizer.decode(added, skip_special_tokens=True)).strip()
+
+
+def _load(folder: Path) -> "tuple[Decoder, Tokenizer]":
+    """The model in fp32, and its tokenizer. Raises UserError where they can't be read."""
     from model.checkpoint import load_model
-    from model.generation import Decoding, generate
     from tasks.tokenizer_kinds import load_tokenizer
 
     try:
-        model = load_model(folder)
-        tokenizer = load_tokenizer(folder / "tokenizer.json")
+        return load_model(folder), load_tokenizer(folder / "tokenizer.json")
     except Exception as error:  # tokenizers raises a bare Exception
         raise UserError(f"{folder}: {str(error).splitlines()[0]}; `make pipeline` makes the model anew") from None
-    decoding = Decoding(max_tokens=max_tokens, temperature=temperature, top_p=1.0, top_k=0, repetition_penalty=1.0)
-    ids = tokenizer.encode(prompt, add_special_tokens=False).ids
-    (added,) = generate(model, [ids], decoding=decoding, seeds=[seed])
-    return str(tokenizer.decode(added, skip_special_tokens=False))
+
+
+def _decoding(*, max_tokens: int, temperature: float) -> "Decoding":
+    from model.generation import Decoding
+
+    return Decoding(max_tokens=max_tokens, temperature=temperature, top_p=1.0, top_k=0, repetition_penalty=1.0)
 
 
 def _download(version: str, scratch: Path) -> Path:
@@ -72,7 +118,9 @@ def _download(version: str, scratch: Path) -> Path:
         download_artifacts(artifact_uri=f"models:/{NAME}/{number}", dst_path=str(scratch))
     except MlflowException as error:
         raise UserError(f"{store.tracking_uri()}: {str(error).splitlines()[0]}") from None
-    found = sorted(path.parent for path in scratch.rglob("model.safetensors"))
+    order = [folder.name for folder in MODELS]
+    found = [path.parent for path in sorted(scratch.rglob("model.safetensors"))]
+    found.sort(key=lambda folder: order.index(folder.name) if folder.name in order else len(order))
     if not found:
         raise UserError(f"version {number} of '{NAME}' holds no model folder (model.safetensors)")
     return found[0]

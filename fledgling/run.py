@@ -5,6 +5,7 @@ import time
 import typer
 
 from tasks import profiles, report
+from tasks.stage import UserError
 from tasks.workspace import is_dirty, is_registered, uses_git
 
 
@@ -30,6 +31,11 @@ def run_chain(*, profile: str | None, force: bool) -> None:
     typer.echo(
         f"{len(stages)} of {len(chain.stages)} stages to run: {', '.join(stage.name for stage in stages) or '-'}"
     )
-    run_pipeline(profile=None, force=force)
+    try:
+        run_pipeline(profile=None, force=force)
+    except UserError:
+        if not read_chain().stale:
+            typer.echo("All stages are done (`fledgling summary`); `fledgling register` makes the model version.")
+        raise
     typer.echo(report.summary())
     typer.echo(f"Done in {time.monotonic() - started:.0f} s.")

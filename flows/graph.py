@@ -1,23 +1,25 @@
 """The chain as DVC knows it: its stages in order, what is stale, what Prefect needs to know of each."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.stage import UserError
+from pydantic import Field, ValidationError
+
+from tasks.stage import Params, UserError
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 
-@dataclass(frozen=True, kw_only=True)
-class Policy:
+class Policy(Params):
     """What the flow does with a stage; read from the stage's `meta` in dvc.yaml."""
 
-    retries: int = 0
-    retry_delay_s: float = 0
-    time_limit_s: float | None = None
+    retries: int = Field(default=0, ge=0)
+    retry_delay_s: float = Field(default=0, ge=0)
+    time_limit_s: float | None = Field(default=None, gt=0)
     tags: tuple[str, ...] = ()
 
 
@@ -91,11 +93,16 @@ def _node(stage: Any, upstream: Sequence[str]) -> StageNode:
     )
 
 
-def _policy(name: str, meta: dict[str, Any]) -> Policy:
-    allowed = Policy.__dataclass_fields__
-    unknown = set(meta) - set(allowed)
-    if unknown:
-        raise UserError(
-            f"dvc.yaml: stage '{name}': unknown key 'meta.{min(unknown)}'; allowed here: {', '.join(allowed)}"
-        )
-    return Policy(**{**meta, "tags": tuple(meta.get("tags", ()))})
+def _policy(name: str, meta: Any) -> Policy:
+    where, allowed = f"dvc.yaml: stage '{name}'", ", ".join(Policy.model_fields)
+    if not isinstance(meta, Mapping):
+        raise UserError(f"{where}: 'meta' must hold keys: {allowed}; got {meta!r}")
+    if unknown := sorted(str(key) for key in meta if key not in Policy.model_fields):
+        raise UserError(f"{where}: unknown key 'meta.{unknown[0]}'; allowed here: {allowed}")
+    try:
+        return Policy.model_validate_json(json.dumps(meta, default=str))  # as params.yaml is read: no type is guessed
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        key = ".".join(map(str, ("meta", *mistake["loc"])))
+        message = f"{mistake['msg'][:1].lower()}{mistake['msg'][1:]}"
+        raise UserError(f"{where}: '{key}': {message}; got {mistake['input']!r}") from None

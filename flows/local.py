@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +24,6 @@ def run_pipeline(*, profile: str | None, force: bool) -> None:
     import httpx
 
     _show_lines()
-    warnings.filterwarnings("ignore", message='Field name "register"')  # Prefect's check of the flow's parameters
     with _api():
         from prefect.exceptions import PrefectException
 

@@ -37,11 +37,11 @@ class StageFailed(Exception):
     description="Raw text to a registered model: runs what is stale.",
     task_runner=ThreadPoolTaskRunner(max_workers=4),
 )
-def pipeline(profile: Profile | None = None, force: bool = False, register: bool = True) -> None:
+def pipeline(profile: Profile | None = None, force: bool = False, registered: bool = True) -> None:
     """Runs the stale stages of dvc.yaml in order, independent ones side by side.
 
     profile: the overlay to write into params.yaml first (None: leave it as it is). force: run every stage,
-    stale or not. register: make the result an MLflow model version at the end.
+    stale or not. registered: whether the result becomes an MLflow model version at the end.
     """
     if profile is not None:
         profiles.apply(profile)
@@ -54,7 +54,7 @@ def pipeline(profile: Profile | None = None, force: bool = False, register: bool
             futures[stage.name] = _submit(stage, upstream, force=force, tracker=tracker)
         for name in futures:
             futures[name].result()
-        if register:
+        if registered:
             tracker.close()
             register_model(tracker.run_id)
 

@@ -1,7 +1,6 @@
 """Processes that the flow starts: their lines as they come, and none left behind however the flow ends."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -12,15 +11,13 @@ from pathlib import Path
 
 from tasks.telemetry import OFF
 
-# waits until this process is gone (its end of the pipe closes), then ends the group it was told
-_WATCH = 'read -r _; kill -TERM "-$1"; sleep "$2"; kill -KILL "-$1"'
+# is told a group, waits until this process is gone (its end of the pipe closes), then ends the group
+_WATCH = 'read -r group && { read -r _; kill -TERM "-$group"; sleep "$1"; kill -KILL "-$group"; }'
 _GRACE_S = 5.0
 
 _LIVE: dict[subprocess.Popen[str], subprocess.Popen[bytes]] = {}  # each with its watcher
 _LOCK = threading.Lock()
 _ENDING = threading.Event()  # set while a block of `none_left_behind` is left by an exception: nothing new is run
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -34,20 +31,36 @@ def start(
     command: Sequence[str], *, extra: Mapping[str, str] | None = None, **options: object
 ) -> subprocess.Popen[str]:
     """Starts a process in a group of its own that ends with this one, even where this one is killed."""
-    process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
-        command, text=True, env=environment(extra), start_new_session=True, preexec_fn=_end_with_parent, **options
-    )
+    watcher = _watcher()
+    try:
+        process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
+            command, text=True, env=environment(extra), start_new_session=True, **options
+        )
+    except BaseException:
+        _dismiss(watcher)
+        raise
+    _tell(watcher, group=process.pid)
     with _LOCK:
-        _LIVE[process] = _watcher(process.pid)
+        _LIVE[process] = watcher
     return process
 
 
-def _watcher(group: int) -> subprocess.Popen[bytes]:
-    """A shell that outlives this process where it is killed: no death signal reaches a child's children."""
-    command = ["/bin/sh", "-c", _WATCH, "watcher", str(group), str(_GRACE_S)]
+def _watcher() -> subprocess.Popen[bytes]:
+    """A shell that outlives this process where it is killed.
+
+    A death signal (PR_SET_PDEATHSIG) would not do: it reaches no child's children, comes when the thread ends that
+    started the child, and is asked for between fork and exec, where a process of many threads may hang.
+    """
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+        ["/bin/sh", "-c", _WATCH, "watcher", str(_GRACE_S)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def _tell(watcher: subprocess.Popen[bytes], *, group: int) -> None:
+    assert watcher.stdin is not None  # asked for above
+    watcher.stdin.write(f"{group}\n".encode())
+    watcher.stdin.flush()
 
 
 def run(command: Sequence[str], *, on_line: Callable[[str], None]) -> int:
@@ -115,8 +128,3 @@ def none_left_behind() -> Iterator[None]:
         _ENDING.set()
         stop_all(but=before)
         raise
-
-
-def _end_with_parent() -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -65,20 +65,30 @@ class LayerCache:
         self.values[:, :, length:stop] = v
         return self.keys[:, :, :stop], self.values[:, :, :stop]
 
+    def select(self, rows: Tensor, *, first: int, stop: int, capacity: int) -> LayerCache:
+        """A copy of positions first..stop-1 of `rows` (B', indices, repeats allowed) with place for `capacity`."""
+        parts = []
+        for whole in (self.keys, self.values):
+            part = whole.new_empty((len(rows), whole.shape[1], capacity, whole.shape[3]))
+            part[:, :, : stop - first] = whole[:, :, first:stop].index_select(0, rows)
+            parts.append(part)
+        return LayerCache(*parts)
+
 
 def cached_attention(q: Tensor, k: Tensor, v: Tensor, *, starts: Tensor) -> Tensor:
     """Attention of the newest T positions over all S cached ones.
 
     q: (B, H, T, D); k, v: (B, K, S, D), S >= T; starts: (B,), the first position that is no padding in each row.
-    A padded query sees only itself, so that no row is empty. Returns (B, H, T, D).
+    What a padded query gives is finite and means nothing. Returns (B, H, T, D).
     """
     b, h, t, d = q.shape
     n_kv, s = k.shape[1], k.shape[2]
-    q = (q * d**-0.5).reshape(b, n_kv, (h // n_kv) * t, d)  # (B, K, G T, D)
-    scores = (q @ k.transpose(-2, -1)).float().view(b, n_kv, h // n_kv, t, s)
     at = torch.arange(s, device=q.device)
-    own = at[s - t :]  # where the queries stand
-    allowed = (at[None, :] <= own[:, None])[None] & (at >= starts[:, None])[:, None]  # (B, T, S)
-    allowed = allowed | (at[None, :] == own[:, None])[None]
-    weights = torch.softmax(scores.masked_fill(~allowed[:, None, None], float("-inf")), dim=-1).to(v.dtype)
-    return (weights.view(b, n_kv, (h // n_kv) * t, s) @ v).reshape(b, h, t, d)
+    hidden = (at < starts[:, None])[:, None]  # (B, 1, S)
+    if t > 1:
+        hidden = hidden | (at > at[s - t :, None])  # (B, T, S)
+    # not -inf: a padded query sees nothing, and an empty row would be NaN
+    mask = torch.zeros(hidden.shape, dtype=q.dtype, device=q.device).masked_fill_(hidden, torch.finfo(q.dtype).min / 2)
+    if h != n_kv:
+        q, mask = q.reshape(b, n_kv, -1, d), mask.repeat(1, h // n_kv, 1)  # (B, K, G T, D), (B, G T, S)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None]).view(b, h, t, d)

@@ -30,7 +30,8 @@ class Documents:
     """One split of the token files, memory-mapped. Document d is tokens[offsets[d]:offsets[d + 1]], its end included.
 
     tokens: (N,), uint16 or uint32; offsets: (D + 1,), int64; weights: (D,), float32, expected appearances in an epoch;
-    bytes: (D,), int64, UTF-8 bytes of each text.
+    bytes: (D,), int64, UTF-8 bytes of each text; taught: (N,), bool, whether a token is a target (of a conversation,
+    the answers), None where all are; tasks: (D,), int16, the task of each conversation, None where there are none.
     """
 
     tokens: npt.NDArray[np.unsignedinteger]
@@ -38,6 +39,8 @@ class Documents:
     weights: npt.NDArray[np.float32]
     bytes: Ints
     end_id: int
+    taught: npt.NDArray[np.bool_] | None = None
+    tasks: npt.NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -45,6 +48,13 @@ class Documents:
     def document(self, index: int) -> Ints:
         """The token ids of one document, the end token last."""
         return self.tokens[self.offsets[index] : self.offsets[index + 1]].astype(np.int64)
+
+    def targets(self, index: int) -> Ints:
+        """What is learnt of one document: its token ids, `IGNORE` where a token is not taught."""
+        ids = self.document(index)
+        if self.taught is None:
+            return ids
+        return np.where(self.taught[self.offsets[index] : self.offsets[index + 1]], ids, IGNORE)
 
 
 def read_documents(folder: Path, split: str) -> Documents:
@@ -58,6 +68,7 @@ def read_documents(folder: Path, split: str) -> Documents:
         offsets = np.load(folder / f"{split}.offsets.npy", allow_pickle=False)
         weights = np.load(folder / f"{split}.weights.npy", allow_pickle=False)
         sizes = np.load(folder / f"{split}.bytes.npy", allow_pickle=False)
+        taught, tasks = (_load_if_there(folder / f"{split}.{name}.npy") for name in ("taught", "tasks"))
     except (OSError, ValueError) as error:
         raise ValueError(f"the split {split!r} in {folder} cannot be read: {error}") from error
     if not len(offsets) - 1 == len(weights) == len(sizes) or (len(offsets) > 1 and offsets[-1] != len(tokens)):
@@ -65,12 +76,35 @@ def read_documents(folder: Path, split: str) -> Documents:
             f"{folder / split}.*: {len(offsets) - 1} documents, {len(weights)} weights, {len(sizes)} sizes and "
             f"{len(tokens)} tokens do not fit: run the stage tokenize again"
         )
-    return Documents(tokens=tokens, offsets=offsets, weights=weights, bytes=sizes, end_id=int(meta["end_id"]))
+    for name, values, length in (("taught", taught, len(tokens)), ("tasks", tasks, len(weights))):
+        if values is not None and len(values) != length:
+            raise ValueError(f"{folder / split}.{name}.npy: {len(values)} entries for {length}: make the files again")
+    return Documents(
+        tokens=tokens,
+        offsets=offsets,
+        weights=weights,
+        bytes=sizes,
+        end_id=int(meta["end_id"]),
+        taught=None if taught is None else taught.astype(np.bool_),
+        tasks=tasks,
+    )
+
+
+def _load_if_there(path: Path) -> npt.NDArray[Any] | None:
+    return np.load(path, allow_pickle=False) if path.exists() else None
 
 
 def vocabulary_size(folder: Path) -> int:
     """The vocabulary that the token files were written with."""
     return int(_read_meta(folder)["vocabulary_size"])
+
+
+def task_names(folder: Path) -> list[str]:
+    """The tasks of a mixture's token files, in the order of their indices."""
+    names = _read_meta(folder).get("tasks")
+    if not isinstance(names, list):
+        raise ValueError(f"{folder / 'meta.json'} names no tasks: it describes no mixture")
+    return [str(name) for name in names]
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
@@ -246,7 +280,7 @@ def lay_out(pieces: Pieces, rows: Sequence[int], documents: Documents, *, contex
             start, length = int(pieces.start[piece]), int(pieces.length[piece])
             place = slice(column, column + length)
             ids = documents.document(int(pieces.document[piece]))
-            targets[at, place] = ids[start : start + length]
+            targets[at, place] = documents.targets(int(pieces.document[piece]))[start : start + length]
             shifted = np.append(documents.end_id, ids[:-1])  # what stands before each token
             inputs[at, place] = shifted[start : start + length]
             numbers[at, place] = number

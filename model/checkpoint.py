@@ -23,21 +23,35 @@ from model.decoder import Decoder
 
 log = logging.getLogger(__name__)
 
+TOKENIZER_EXTRAS = ("chat_template.jinja", "tokenizer_config.json")  # may lie beside a tokenizer.json
 KEEP = 2  # checkpoints: the newest, and the one before in case the newest turns out to be unreadable
 
 
 def save_model(folder: Path, model: Decoder, *, tokenizer: Path | None) -> None:
-    """Write a model folder: model.safetensors, config.json and, where given, a copy of tokenizer.json.
+    """Write a model folder: model.safetensors, config.json and, where given, the tokenizer's files.
 
-    Loadable by transformers where the shape has a Hugging Face type, see `ModelConfig.why_not_exportable`.
+    tokenizer: a tokenizer.json; chat_template.jinja and tokenizer_config.json beside it, where there, come
+    along, and tokenizer_config.json is told the model's context. Loadable by transformers where the shape has a
+    Hugging Face type, see `ModelConfig.why_not_exportable`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    _replace(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+    replace_file(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata={"format": "pt"}))
     text = json.dumps(to_hugging_face(model.config), indent=2, sort_keys=True) + "\n"
-    _replace(folder / "config.json", lambda path: path.write_text(text, encoding="utf-8"))
+    replace_file(folder / "config.json", lambda path: path.write_text(text, encoding="utf-8"))
     if tokenizer is not None:
-        _replace(folder / "tokenizer.json", lambda path: shutil.copyfile(tokenizer, path))
+        _copy_tokenizer(tokenizer, folder, context=model.config.context)
+
+
+def _copy_tokenizer(tokenizer: Path, folder: Path, *, context: int) -> None:
+    replace_file(folder / "tokenizer.json", lambda path: shutil.copyfile(tokenizer, path))
+    template, settings = (tokenizer.with_name(name) for name in TOKENIZER_EXTRAS)
+    if template.exists():
+        replace_file(folder / template.name, lambda path: shutil.copyfile(template, path))
+    if settings.exists():
+        known = {**json.loads(settings.read_text(encoding="utf-8")), "model_max_length": context}
+        text = json.dumps(known, indent=2, sort_keys=True) + "\n"
+        replace_file(folder / settings.name, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def load_model(folder: Path, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Decoder:
@@ -67,7 +81,7 @@ class Checkpoints:
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         text = json.dumps(state, sort_keys=True)
         metadata = {"state": text, "sha256": _digest(kept, text)}
-        _replace(self._path(step), lambda path: save_file(kept, path, metadata=metadata))
+        replace_file(self._path(step), lambda path: save_file(kept, path, metadata=metadata))
         for old in self._paths()[:-KEEP]:
             old.unlink()
 
@@ -109,7 +123,7 @@ def _digest(tensors: dict[str, Tensor], text: str) -> str:
     return digest.hexdigest()
 
 
-def _replace(path: Path, write: Any) -> None:
+def replace_file(path: Path, write: Any) -> None:
     partial = path.with_name(f".{path.name}.partial")
     write(partial)
     with partial.open("rb") as file:

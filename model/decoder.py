@@ -53,11 +53,25 @@ class Norm(nn.Module):
 
 @dataclass
 class Cache:
-    """Keys and values of all layers; `length` positions are filled. starts: (B,), where each row's padding ends."""
+    """Keys and values of all layers; `length` positions are filled. starts: (B,), where each row's padding ends.
+
+    rotation: cosines and sines of every position, (context, D/2) each, or None where positions are not rotary.
+    """
 
     layers: list[LayerCache]
     starts: Tensor
+    rotation: tuple[Tensor, Tensor] | None
     length: int = 0
+
+    def select(self, rows: Tensor, *, capacity: int) -> Cache:
+        """A copy of some rows with place for `capacity` positions at most, without the padding they share.
+
+        rows: (B',), indices on the cache's device; one that is named twice is there twice.
+        """
+        starts = self.starts[rows]
+        first = int(starts.min())
+        layers = [layer.select(rows, first=first, stop=self.length, capacity=capacity) for layer in self.layers]
+        return Cache(layers=layers, starts=starts - first, rotation=self.rotation, length=self.length - first)
 
 
 class Attention(nn.Module):
@@ -243,18 +257,24 @@ class Decoder(nn.Module):
             LayerCache(*(torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in range(2)))
             for _ in range(self.config.n_layers)
         ]
-        return Cache(layers=layers, starts=starts)
+        cos, sin = self._rotation(torch.arange(self.config.context, device=self.device)[None])  # once, not a step
+        table = None if cos is None or sin is None else (cos[0, 0], sin[0, 0])
+        return Cache(layers=layers, starts=starts, rotation=table)
 
     def step(self, ids: Tensor, cache: Cache) -> Tensor:
         """Append ids: (B, T) to the cache. Returns the logits after the last of them: (B, V), float32."""
+        return self.logits(self.advance(ids, cache)[:, -1])
+
+    def advance(self, ids: Tensor, cache: Cache) -> Tensor:
+        """Append ids: (B, T) to the cache. Returns the stream after the last norm, (B, T, C) in `dtype`."""
         at = torch.arange(cache.length, cache.length + ids.shape[1], device=ids.device)
-        positions = (at[None] - cache.starts[:, None]).clamp(min=0)  # (B, T)
+        positions = (at - cache.starts[:, None]).clamp_(min=0)  # (B, T)
         x = self._embed(ids, positions)
-        cos, sin = self._rotation(positions)
+        cos, sin = (None, None) if cache.rotation is None else (part[positions][:, None] for part in cache.rotation)
         for block, layer in zip(self.model.layers, cache.layers, strict=True):
             x = block(x, cos, sin, None, self.dtype, layer, cache.length, cache.starts)
         cache.length += ids.shape[1]
-        return self.logits(self.model.norm(x[:, -1]).to(self.dtype))
+        return cast(Tensor, self.model.norm(x)).to(self.dtype)
 
     def _embed(self, ids: Tensor, positions: Tensor) -> Tensor:
         x = cast(Tensor, self.model.embed_tokens(ids))  # (B, T, C)

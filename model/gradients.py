@@ -28,13 +28,13 @@ class _RMSNorm(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
         x, weight, scale = ctx.saved_tensors
         normed = x * scale
         product = grad * normed
         along = torch.matmul(product, weight).unsqueeze(-1).div(-x.shape[-1])  # (..., 1)
         grad_x = torch.addcmul(grad * weight, normed, along) * scale
-        return grad_x, product.flatten(0, -2).sum(0), None
+        return grad_x, product.flatten(0, -2).sum(0) if ctx.needs_input_grad[1] else None, None
 
 
 def rms_norm(x: Tensor, weight: Tensor, *, eps: float) -> Tensor:
@@ -123,35 +123,42 @@ def blocked_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 
 class _TokenLoss(Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, ignore: int) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, ignore: int, counts: Tensor | None
+    ) -> Tensor:
         cast_weight = weight.to(hidden.dtype)
         grad_hidden = torch.empty_like(hidden)
-        grad_weight = torch.zeros_like(weight)
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None  # None: frozen
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, hidden.shape[0], LOSS_ROWS):
             part = slice(start, start + LOSS_ROWS)
             counted = (targets[part] != ignore).unsqueeze(1)  # (N, 1)
+            if counts is not None:
+                counted = counted * counts[part].unsqueeze(1)
             wanted = targets[part].clamp(min=0).unsqueeze(1)  # (N, 1)
             log_probs = torch.log_softmax(torch.mm(hidden[part], cast_weight.t()).float(), dim=-1)  # (N, V)
             total = total - log_probs.gather(1, wanted).mul(counted).sum()
             grad = log_probs.exp_().scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=torch.float32))
             grad = grad.mul_(counted).to(hidden.dtype)
             grad_hidden[part] = torch.mm(grad, cast_weight)
-            grad_weight += torch.mm(grad.t(), hidden[part])
+            if grad_weight is not None:
+                grad_weight += torch.mm(grad.t(), hidden[part])
         ctx.save_for_backward(grad_hidden, grad_weight)
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * grad.to(grad_hidden.dtype), grad_weight * grad, None, None
+        scaled = grad_weight * grad if grad_weight is not None else None
+        return grad_hidden * grad.to(grad_hidden.dtype), scaled, None, None, None
 
 
-def token_loss(hidden: Tensor, weight: Tensor, targets: Tensor, *, ignore: int) -> Tensor:
+def token_loss(hidden: Tensor, weight: Tensor, targets: Tensor, *, ignore: int, counts: Tensor | None = None) -> Tensor:
     """Sum of the cross entropies of softmax(hidden weight^T) against targets, in nats; a scalar, float32.
 
-    hidden: (N, C); weight: (V, C), float32; targets: (N,), int64, `ignore` where nothing is counted. The gradients are
-    made on the way forward, so that no more than `LOSS_ROWS` tokens' logits exist at once.
+    hidden: (N, C); weight: (V, C), float32; targets: (N,), int64, `ignore` where nothing is counted; counts: (N,),
+    float32, how much each target counts, None: 1. The gradients are made on the way forward, so that no more than
+    `LOSS_ROWS` tokens' logits exist at once.
     """
-    return cast(Tensor, _TokenLoss.apply(hidden, weight, targets, ignore))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _TokenLoss.apply(hidden, weight, targets, ignore, counts))  # type: ignore[no-untyped-call]

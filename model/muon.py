@@ -109,6 +109,8 @@ class Optimiser:
     def _adamw(self, *, step: int, lr: float) -> None:
         first, second = self.config.betas
         names = self.by_adamw
+        if not names:
+            return
         parameters: list[Tensor] = [self.parameters[name] for name in names]
         gradients = [self._gradient(name) for name in names]
         means = [self.state[f"{name}/mean"] for name in names]

@@ -92,6 +92,28 @@ def next_token_loss(model: Decoder, batch: Batch) -> Tensor:
     return token_loss(hidden.flatten(0, 1), model.output_weight(), batch.targets.flatten(), ignore=IGNORE)
 
 
+def answer_loss(model: Decoder, batch: Batch, *, balance: float) -> Tensor:
+    """Sum of the cross entropies of a batch's targets, in nats; only their logits are ever computed. A scalar, float32.
+
+    balance: 0: every token counts the same; 1: every stretch of a document does, however long its answer; between: a
+    token counts length^-balance, scaled so that the sum of the counts is that of the targets.
+    """
+    hidden = model.hidden(batch.inputs, positions=batch.positions, documents=batch.documents)  # (B, T, C)
+    taught = batch.targets != IGNORE
+    counts = None
+    if balance and batch.documents is not None and taught.any():
+        counts = _piece_lengths(batch.documents, taught).pow(-balance)
+        counts = counts * (len(counts) / counts.sum())
+    return token_loss(hidden[taught], model.output_weight(), batch.targets[taught], ignore=IGNORE, counts=counts)
+
+
+def _piece_lengths(documents: Tensor, taught: Tensor) -> Tensor:
+    """For each taught token, how many its stretch of a document has: (taught,), float32."""
+    rows = torch.arange(len(documents), device=documents.device)[:, None]
+    keys = (rows * (int(documents.max()) + 1) + documents)[taught]
+    return torch.bincount(keys)[keys].float()
+
+
 class Trainer:
     """One run: build it, then `run` it. What varies (data, loss, evaluation, files) is an argument."""
 

@@ -42,13 +42,17 @@ def write_page(folder: Path, name: str, outcome: Mapping[str, Any]) -> Path:
 
 
 def write_index(folder: Path, pages: Mapping[str, bool]) -> Path:
-    """Writes the page that links the data sets' pages, with whether each is valid."""
+    """Writes the page that links the data sets' pages, with whether each is valid.
+
+    The pages of other stages that it linked before stay.
+    """
+    path = folder / "index.html"
+    every = {**_linked(path), **pages}
     rows = "".join(
         f'<tr><td><a href="{html.escape(name)}.html">{html.escape(name)}</a></td>'
         f'<td class="{"pass" if ok else "fail"}">{"valid" if ok else "not valid"}</td></tr>'
-        for name, ok in pages.items()
+        for name, ok in every.items()
     )
-    path = folder / "index.html"
     path.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Data Docs</title><style>{STYLE}</style>'
         f"<h1>Data Docs</h1><p>What Great Expectations found in the last run.</p>"
@@ -56,3 +60,14 @@ def write_index(folder: Path, pages: Mapping[str, bool]) -> Path:
         encoding="utf-8",
     )
     return path
+
+
+def _linked(index: Path) -> dict[str, bool]:
+    """The pages that an index links and that are still there, with whether each is valid."""
+    from bs4 import BeautifulSoup
+
+    if not index.exists():
+        return {}
+    rows = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser").select("tr:has(a)")
+    found = {row.select("td")[0].text: row.select("td")[1].text == "valid" for row in rows}
+    return {name: ok for name, ok in found.items() if (index.parent / f"{name}.html").exists()}

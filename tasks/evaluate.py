@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,19 @@ from pydantic import Field
 
 from model.batches import read_documents, vocabulary_size
 from model.checkpoint import load_model
+from model.decoder import Decoder
 from model.scoring import document_bits
 from tasks import stage
 from tasks.evaluation import compression
+from tasks.evaluation import task_table as table
+from tasks.evaluation.answering import respondents
+from tasks.evaluation.intervals import Bootstrap
 from tasks.evaluation.ngram import NgramModel, train_ngram
 from tasks.evaluation.pairs import MinimalPair, builtin_pairs, read_pairs
 from tasks.evaluation.stories import StoryParams, story_figures, write_stories
+from tasks.evaluation.task_suite import TaskResults, TaskSuiteParams, evaluate_tasks, read_tasks, swap_figures
 from tasks.records import read_rows
-from tasks.stage import Params
+from tasks.stage import Params, UserError
 from tasks.tokenizer_kinds import END, load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -29,7 +35,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Encode = Callable[[Sequence[str]], list[Ints]]
 Scorer = Callable[[Sequence[Ints]], Floats]  # documents, end token last, to bits of each
-Figures = dict[str, float | int | str | None]
+Figures = dict[str, float | int | str | list[str] | None]
 
 SPLITS = ("test", "written")
 
@@ -44,6 +50,7 @@ class EvaluateParams(Params):
     grammar_files: tuple[str, ...]  # .jsonl or .jsonl.gz of {"good", "bad"[, "phenomenon"]}
     grammar_file_pairs: int = Field(ge=1)  # at most so many of each file, evenly spread
     stories: StoryParams
+    tasks: TaskSuiteParams
     threads: int = Field(ge=1)
     seed: int
 
@@ -75,39 +82,103 @@ def evaluate(
     clean: Path,
     tokens: Path,
     tokenizer: Path,
+    mixture: Path,
     models: list[Path],
     metrics: Path,
     comparison: Path,
     samples: Path,
+    task_table: Path,
+    task_plot: Path,
 ) -> None:
-    """Scores every model and the baselines on the test split and on the hand-written hold-out.
+    """Scores every model and the baselines: on the test split, on the hand-written hold-out, on every task.
 
     Bits per byte count the end token of each document and divide by the bytes of the texts. Raises
-    UserError where a file of minimal pairs can't be read.
+    UserError where a file of minimal pairs or a model can't be read.
     """
+    torch.set_num_threads(params.threads)
     splits = tuple(split for split in (_read_split(tokens, name) for name in SPLITS) if split.documents)
     pairs = _pairs(params)
     ngram = _train_baseline(params, tokens)
     encode = _encoder(tokenizer)
-    torch.set_num_threads(params.threads)
+    decoders = _load(models)
     figures: Figures = {}
-    for name, score in _scorers(models, ngram):
+    for name, score in _scorers(decoders, ngram):
         log.info("scoring %s", name)
         figures |= _bits_figures(name, score, splits, params)
         figures |= _pair_figures(name, score, pairs, encode)
     log.info("compressing the same text")
     figures |= _compressor_figures(clean, [split.name for split in splits])
-    written = []
+    figures |= _forgetting(figures, [folder.name for folder in models])
+    results = _task_results(params, mixture, models, decoders)
+    figures |= results.figures | _swaps(params, clean, decoders, encode)
+    written: list[str] = []
     for folder in models:
-        stories = write_stories(params.stories, model_folder=folder, clean=clean, seed=params.seed)
-        figures |= {
-            f"{folder.name}_{key}": value for key, value in story_figures(params.stories, stories, clean=clean).items()
-        }
-        written += [story.as_markdown(model=folder.name) for story in stories]
+        told, own = _stories(params, folder, decoders[folder.name], clean)
+        figures |= own
+        written = [*told, *written]  # the newest model's first
     stage.write_metrics(metrics, figures)
-    stage.write_text(samples, "# Stories told by the models\n\n" + "\n".join(written))
+    stage.write_text(samples, "# What the models say\n\n" + "\n".join([*written, *results.conversations]))
+    stage.write_text(task_table, table.markdown(results.verdicts))
+    stage.write_text(task_plot, table.plot(results.verdicts))
     _write_comparison(figures, comparison)
-    _tell(figures)
+    _tell(figures, results)
+
+
+def _load(models: Sequence[Path]) -> dict[str, Decoder]:
+    """The models by name, in the order of their making. Raises UserError where one can't be read."""
+    try:
+        return {folder.name: load_model(folder) for folder in models}
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _forgetting(figures: Figures, names: Sequence[str]) -> Figures:
+    """What each later model forgot of the first one's text and grammar: bits per byte more, accuracy less."""
+    first, *later = names
+    signs = {"grammar_accuracy": -1.0} | {f"{split}_bits_per_byte": 1.0 for split in SPLITS}
+    found: Figures = {}
+    for what, sign in signs.items():
+        before = figures.get(f"{first}_{what}")
+        for name in later:
+            after = figures.get(f"{name}_{what}")
+            if isinstance(before, float) and isinstance(after, float):
+                found[f"{name}_forgotten_{what}"] = sign * (after - before)
+    return found
+
+
+def _task_results(
+    params: EvaluateParams, mixture: Path, models: Sequence[Path], decoders: Mapping[str, Decoder]
+) -> TaskResults:
+    ways = {
+        folder.name: respondents(folder, decoders[folder.name], params.tasks, seed=params.seed) for folder in models
+    }
+    return evaluate_tasks(read_tasks(mixture, params.tasks), ways, params.tasks, _bootstrap(params))
+
+
+def _bootstrap(params: EvaluateParams) -> Bootstrap:
+    return Bootstrap(resamples=params.bootstrap, confidence=params.confidence, seed=params.seed)
+
+
+def _swaps(params: EvaluateParams, clean: Path, decoders: Mapping[str, Decoder], encode: Encode) -> Figures:
+    """The likelihood gap between boys and girls, of each model."""
+    texts = list(islice(_texts(clean, "test"), params.tasks.swapped_texts))
+    figures: Figures = {}
+    for name, decoder in decoders.items():
+
+        def cost(texts: Sequence[str], decoder: Decoder = decoder) -> Floats:
+            return document_bits(decoder, encode(texts))
+
+        figures |= swap_figures(name, cost, texts, _bootstrap(params))
+    return figures
+
+
+def _stories(params: EvaluateParams, folder: Path, decoder: Decoder, clean: Path) -> tuple[list[str], Figures]:
+    """Stories that a model tells, in Markdown, and what is counted of them."""
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    stories = write_stories(params.stories, model=decoder, tokenizer=tokenizer, clean=clean, seed=params.seed)
+    counted = story_figures(params.stories, stories, clean=clean)
+    told = [story.as_markdown(model=folder.name) for story in stories]
+    return told, {f"{folder.name}_{key}": value for key, value in counted.items()}
 
 
 def _read_split(tokens: Path, name: str) -> _Split:
@@ -116,11 +187,11 @@ def _read_split(tokens: Path, name: str) -> _Split:
     return _Split(name=name, documents=documents, sizes=np.asarray(table.bytes, dtype=np.float64))
 
 
-def _scorers(models: Sequence[Path], ngram: NgramModel) -> Iterator[tuple[str, Scorer]]:
+def _scorers(models: Mapping[str, Decoder], ngram: NgramModel) -> Iterator[tuple[str, Scorer]]:
     """What costs a document how many bits: the n-gram model, then each model of ours."""
     yield "ngram", lambda documents: ngram.bits([document[:-1] for document in documents])
-    for folder in models:
-        yield folder.name, partial(document_bits, load_model(folder))
+    for name, model in models.items():
+        yield name, partial(document_bits, model)
 
 
 def _train_baseline(params: EvaluateParams, tokens: Path) -> NgramModel:
@@ -210,11 +281,13 @@ def _write_comparison(figures: Figures, path: Path) -> None:
     stage.write_text(path, "\n".join(rows) + "\n")
 
 
-def _tell(figures: Figures) -> None:
+def _tell(figures: Figures, results: TaskResults) -> None:
     for split in SPLITS:
-        known = {key.split("_")[0]: figures.get(f"{key}_{split}_bits_per_byte") for key in ("base", "ngram", "xz")}
+        known = {key: figures.get(f"{key}_{split}_bits_per_byte") for key in ("base", "finetuned", "ngram", "xz")}
         told = ", ".join(f"{name} {value:.3f}" for name, value in known.items() if isinstance(value, float))
         log.info("bits per byte on %s: %s", split, told)
+    for verdict in results.verdicts:
+        log.info("%s", verdict.line())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks import report, stage, workspace
+from tasks import report, stage, tracking, workspace
 from tasks.registry import evidence, runs, store
 from tasks.registry.binding import Binding
 from tasks.registry.card import as_description, is_demonstration, model_card, sources_of
@@ -99,7 +99,8 @@ def _with_mlflow(chain_run: str | None, lock: Lock, binding: Binding) -> Registe
     except ImportError as error:
         raise UserError(f"mlflow can't be imported ({error}); `make setup` installs it") from None
     try:
-        return _register(store.connect(), chain_run, lock, binding)
+        unsent = tracking.send_unsent()
+        return _register(store.connect(), chain_run or unsent, lock, binding)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"MLflow at {store.tracking_uri()}: {line}; the chain's own results are safe") from error

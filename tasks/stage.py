@@ -226,10 +226,10 @@ def _set_up_process(name: str) -> None:
     logging.basicConfig(level=logging.WARNING, format=f"{name} | %(message)s", stream=sys.stdout)
     for ours in ("__main__", "model", "tasks"):
         logging.getLogger(ours).setLevel(logging.INFO)
-    _end_with_parent()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Asks Linux to end this process when the one that started it ends, even by `kill -9`."""
     if sys.platform == "linux":
         import ctypes

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks import stage
+from tasks.chat import write_chat_files
 from tasks.records import read_rows
 from tasks.stage import Params, UserError
 from tasks.tokenizer_kinds import END, Kind, PreTokenizer, protect_special_tokens, train_tokenizer
@@ -39,6 +40,7 @@ def tokenize(
 ) -> None:
     """Trains the tokenizer, writes every split as one flat file of ids, and reports.
 
+    In `tokenizer`: tokenizer.json and the chat template beside it, as transformers reads them.
     In `tokens`, for each split: `SPLIT.bin` (little-endian uint16, or uint32 above 65,536 ids; each document's
     ids, then END), `SPLIT.offsets.npy` (int64, documents + 1), `SPLIT.weights.npy` (float32: expected
     appearances in an epoch), `SPLIT.bytes.npy` (int64: UTF-8 bytes of each text), and `meta.json`.
@@ -52,6 +54,7 @@ def tokenize(
     )
     tokenizer.mkdir(parents=True, exist_ok=True)
     trained.save(str(tokenizer / "tokenizer.json"))
+    write_chat_files(tokenizer)
     protect_special_tokens(trained)
     started = time.monotonic()
     sizes = {split: _write_split(trained, clean / f"{split}.parquet", tokens, split) for split in SPLITS}

@@ -12,21 +12,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
+from tasks import report, workspace
 from tasks.registry import evidence, runs, store
 from tasks.registry.evidence import Lock
 from tasks.registry.runs import now_ms
-from tasks.stage import STATE
+from tasks.stage import STATE, write_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
+
+UNSENT = STATE / "mlflow" / "unsent.json"  # a chain whose end MLflow did not hear of
 
 FOLLOW_EVERY_S = 3.0  # how often new lines of the running stages' metrics are sent
 AFTER_A_FAILURE_S = 15.0  # how long a server that did not answer is left alone
@@ -100,11 +103,15 @@ class StageRun:
     stage: str
     attempt: int
     started_ms: int
-    followed: Followed
     ended_ms: int | None = None
     status: Status = "FINISHED"
     run_id: str | None = None
     told: bool = False
+
+    @cached_property
+    def followed(self) -> Followed:
+        """What the attempt writes while it runs; sent again from its start, it is stored once."""
+        return Followed(STATE / "runs" / self.stage / "metrics.jsonl", since_ms=self.started_ms)
 
     def end(self, status: Status, *, at_ms: int) -> None:
         if self.ended_ms is None:
@@ -118,19 +125,25 @@ class ChainRun:
         self.started_ms = now_ms()
         self.run_id: str | None = None
         self.stages: list[StageRun] = []
+        self.ended_ms: int | None = None
+        self.status: Status = "KILLED"
         self._client: MlflowClient | None = None
 
     def note(self, event: Event) -> None:
         """Takes in what the flow said; nothing is sent."""
         attempts = [run for run in self.stages if run.stage == event.stage]
         if event.kind == "started":
-            path = STATE / "runs" / event.stage / "metrics.jsonl"
-            followed = Followed(path, since_ms=event.at_ms)
-            self.stages.append(
-                StageRun(stage=event.stage, attempt=len(attempts) + 1, started_ms=event.at_ms, followed=followed)
-            )
+            self.stages.append(StageRun(stage=event.stage, attempt=len(attempts) + 1, started_ms=event.at_ms))
         elif event.kind == "ended" and attempts:
             attempts[-1].end("FINISHED" if event.ok else "FAILED", at_ms=event.at_ms)
+        elif event.kind == "closed":
+            self._end(event)
+
+    def _end(self, event: Event) -> None:
+        """What still ran was killed, and so was a chain that no stage of its own failed."""
+        for run in self.stages:
+            run.end("KILLED", at_ms=event.at_ms)
+        self.ended_ms, self.status = event.at_ms, self._status(event)
 
     def send(self) -> None:
         """Sends what MLflow does not know yet. Raises what MLflow raises; the next call goes on from there."""
@@ -138,10 +151,12 @@ class ChainRun:
             self._client = store.connect()
         if self.run_id is None:
             self.run_id = runs.start_chain(self._client, started_ms=self.started_ms, origin="flow")
-            print(f"run {self.run_id}", flush=True)
-        for stage in self.stages:
-            if not stage.told:
-                self._send_stage(self._client, stage, parent=self.run_id)
+        for run in self.stages:
+            if not run.told:
+                self._send_stage(self._client, run, parent=self.run_id)
+        if self.ended_ms is not None:
+            runs.set_tags(self._client, self.run_id, runs.workspace_tags())
+            runs.end(self._client, self.run_id, status=self.status, ended_ms=self.ended_ms)
 
     def _send_stage(self, client: "MlflowClient", stage: StageRun, *, parent: str) -> None:
         if stage.run_id is None:
@@ -166,20 +181,57 @@ class ChainRun:
             stage.followed.sent(offset)
 
     def close(self, event: Event) -> None:
-        """Sends the end: what was still running was killed, and so was a chain that no stage of its own failed."""
-        for stage in self.stages:
-            stage.end("KILLED", at_ms=event.at_ms)
+        """Notes the end and sends it."""
+        self.note(event)
         self.send()
-        assert self._client is not None
-        assert self.run_id is not None
-        runs.set_tags(self._client, self.run_id, runs.workspace_tags())
-        runs.end(self._client, self.run_id, status=self._status(event), ended_ms=event.at_ms)
+
+    def keep(self) -> None:
+        """Writes down what MLflow was not told, for `send_unsent`."""
+        told = {
+            "uri": store.tracking_uri(),
+            "lock_hash": workspace.lock_hash(),
+            "started_ms": self.started_ms,
+            "ended_ms": self.ended_ms,
+            "status": self.status,
+            "run_id": self.run_id,
+            "stages": [asdict(run) for run in self.stages],
+        }
+        write_text(UNSENT, json.dumps(told, indent=1) + "\n")
+
+    @classmethod
+    def kept(cls) -> "ChainRun | None":
+        """The chain that was written down, where its files are still the ones in this folder."""
+        told = report.read_json(UNSENT)
+        if not told or (told["uri"], told["lock_hash"]) != (store.tracking_uri(), workspace.lock_hash()):
+            return None
+        chain = cls()
+        chain.started_ms, chain.ended_ms = told["started_ms"], told["ended_ms"]
+        chain.status, chain.run_id = told["status"], told["run_id"]
+        chain.stages = [StageRun(**run) for run in told["stages"]]
+        return chain
 
     def _status(self, event: Event) -> Status:
         if event.ok:
             return "FINISHED"
         failed = event.ok is False and any(stage.status == "FAILED" for stage in self.stages)
         return "FAILED" if failed else "KILLED"
+
+
+def send_unsent() -> str | None:
+    """Sends what MLflow was not told while it was away; returns the chain's run, None where nothing was left.
+
+    Sent twice it is stored once. Raises what MLflow raises; the next call goes on from there.
+    """
+    chain = ChainRun.kept()
+    if chain is None:
+        return None
+    try:
+        chain.send()
+    except Exception:
+        chain.keep()
+        raise
+    UNSENT.unlink(missing_ok=True)
+    return chain.run_id
 
 
 def _metrics(lines: Iterable[dict[str, Any]]) -> Iterator[Any]:
@@ -197,6 +249,7 @@ class Sender:
 
     def __init__(self, chain: ChainRun) -> None:
         self.chain = chain
+        self._announced = False
         self._warned = False
         self._not_before = 0.0
 
@@ -211,16 +264,20 @@ class Sender:
                 continue
             if event.kind == "closed":
                 self._not_before = 0.0
-                self._try(partial(self.chain.close, event))
+                if not self._try(partial(self.chain.close, event)):
+                    self.chain.keep()
                 return
             self.chain.note(event)
             self._try(self.chain.send)
 
-    def _try(self, send: Callable[[], None]) -> None:
+    def _try(self, send: Callable[[], None]) -> bool:
+        """Whether it was sent."""
         if time.monotonic() < self._not_before:
-            return
+            return False
         try:
             send()
+            self._announce()
+            return True
         except Exception as error:  # whatever MLflow, its server, a disk or a proxy may raise: the chain goes on
             self._not_before = time.monotonic() + AFTER_A_FAILURE_S
             if not self._warned:
@@ -230,6 +287,13 @@ class Sender:
                     (str(error).splitlines() or [type(error).__name__])[0][:200],
                 )
             self._warned = True
+            self._announce()  # the run may be there, though not all of it
+            return False
+
+    def _announce(self) -> None:
+        if self.chain.run_id is not None and not self._announced:
+            print(f"run {self.chain.run_id}", flush=True)
+            self._announced = True
 
 
 def listen(lines: Iterable[str], events: "SimpleQueue[Event]") -> None:

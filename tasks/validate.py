@@ -2,14 +2,15 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks import stage
+from tasks import expectations, stage
+from tasks.expectations import DATA_DOCS
 from tasks.records import read_rows
 from tasks.stage import Params, UserError
 
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test", "written")
-DATA_DOCS = stage.STATE / "data_docs"
 ACCEPTED = Path("accepted")  # tracked: the lengths of the last accepted data, a file a profile
 DRIFT = "expect_column_kl_divergence_to_be_less_than"
-EXAMPLES = 3  # rows shown of a failed expectation
 LENGTH_BINS = [0, 25, 50, 75, 100, 125, 150, 175, 200, 250, 300, 400, 600, 1_000, 2_000, 100_000]  # words
 
 
@@ -59,17 +58,21 @@ def validate(params: ValidateParams, *, clean: Path, rejected: Path, result: Pat
         log.info("no accepted lengths for profile '%s' yet: drift is not checked (`fledgling accept-data`)", profile)
     figures: dict[str, Any] = {"expectations": 0, "expectations_failed": 0}
     failures: list[str] = []
-    for split, outcome in _validated(frames, params, reference, _unsafe_share(frames, rejected)):
+    unsafe = _unsafe_share(frames, rejected)
+    suites = (
+        (split, frame.assign(unsafe_share=unsafe), _suite(split, params, reference)) for split, frame in frames.items()
+    )
+    for split, outcome in expectations.run_suites(suites):
         figures["expectations"] += len(outcome["results"])
-        figures["expectations_failed"] += sum(not found["success"] for found in outcome["results"])
+        figures["expectations_failed"] += len(expectations.failures(outcome))
         figures |= _figures(split, outcome)
-        failures += [_failure(split, found, clean) for found in outcome["results"] if not found["success"]]
+        failures += [_failure(split, found, clean) for found in expectations.failures(outcome)]
     stage.write_metrics(metrics, figures)
     log.info(
         "%d expectations, %d failed; Data Docs: %s", figures["expectations"], len(failures), DATA_DOCS / "index.html"
     )
     if failures:
-        raise UserError("; ".join(failures[:2]) + f"; see {DATA_DOCS / 'index.html'}")
+        raise UserError(expectations.refusal(failures))
     stage.write_text(result, json.dumps({"valid": True}) + "\n")
 
 
@@ -138,43 +141,6 @@ def _suite(split: str, params: ValidateParams, reference: Mapping[str, Any] | No
     return suite
 
 
-def _validated(
-    frames: Mapping[str, "pd.DataFrame"],
-    params: ValidateParams,
-    reference: Mapping[str, Any] | None,
-    unsafe_share: float,
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Validates each data set in turn and writes its page of the Data Docs."""
-    import great_expectations as gx
-
-    from tasks import data_docs
-
-    logging.getLogger("great_expectations").propagate = False  # it talks of its temporary folder; warnings still show
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    source = context.data_sources.add_pandas("clean")
-    pages: dict[str, bool] = {}
-    for split, frame in frames.items():
-        definition = context.validation_definitions.add(
-            gx.ValidationDefinition(
-                name=split,
-                data=source.add_dataframe_asset(split).add_batch_definition_whole_dataframe("all"),
-                suite=context.suites.add(
-                    gx.ExpectationSuite(name=split, expectations=_suite(split, params, reference))
-                ),
-            )
-        )
-        batch = {"dataframe": frame.assign(unsafe_share=unsafe_share)}
-        outcome = definition.run(
-            batch_parameters=batch, result_format={"result_format": "SUMMARY", "unexpected_index_column_names": ["id"]}
-        )
-        outcome = json.loads(json.dumps(outcome.to_json_dict()))
-        pages[split] = bool(outcome["success"])
-        data_docs.write_page(DATA_DOCS, split, outcome)
-        yield split, outcome
-    data_docs.write_index(DATA_DOCS, pages)
-
-
 def _figures(split: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
     """What was seen, as flat metrics: `train_records`, `train_length_drift`, and so on."""
     names = {
@@ -194,26 +160,12 @@ def _figures(split: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _failure(split: str, entry: Mapping[str, Any], clean: Path) -> str:
-    config = entry["expectation_config"]
-    kwargs = {key: value for key, value in config["kwargs"].items() if key not in ("batch_id", "partition_object")}
-    told = ", ".join(f"{key}={value}" for key, value in kwargs.items())
-    result = entry["result"]
-    seen = (
-        f"saw {result['observed_value']}"
-        if "observed_value" in result
-        else f"{result.get('unexpected_count')} rows do not"
-    )
-    rows = _example_rows(clean / f"{split}.parquet", result)
-    hint = "; where the new lengths are right: `fledgling accept-data`" if config["type"] == DRIFT else ""
-    return f"{split}: {config['type']}({told}) failed: {seen}{rows}{hint}"
-
-
-def _example_rows(path: Path, result: Mapping[str, Any]) -> str:
-    ids = [entry.get("id") for entry in result.get("partial_unexpected_index_list") or []][:EXAMPLES]
-    if not ids:
-        return ""
-    texts = {row["id"]: str(row["text"]) for row in read_rows(path, ["id", "text"]) if row["id"] in ids}
-    return ", for example " + ", ".join(f"{key} ({texts.get(key, '')[:40]!r}...)" for key in ids)
+    wanted = expectations.example_ids(entry)
+    rows = read_rows(clean / f"{split}.parquet", ["id", "text"]) if wanted else iter(())
+    texts = {str(row["id"]): str(row["text"]) for row in rows if row["id"] in wanted}
+    is_drift = entry["expectation_config"]["type"] == DRIFT
+    hint = "; where the new lengths are right: `fledgling accept-data`" if is_drift else ""
+    return expectations.failure_line(split, entry, texts, hint)
 
 
 def _accepted_lengths(profile: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ TEXTS = datasets.Features({"predictions": datasets.Value("string")})
 PAIRS = datasets.Features({"predictions": datasets.Value("float64"), "references": datasets.Value("float64")})
 
 
-class _Metric(evaluate.Metric):  # type: ignore[misc]
+class LocalMetric(evaluate.Metric):  # type: ignore[misc]
     """A metric with a unique experiment id; a subclass says `features`, `what`, `source` and computes."""
 
     features = TEXTS
@@ -36,7 +36,7 @@ class _Metric(evaluate.Metric):  # type: ignore[misc]
         )
 
 
-class DistinctN(_Metric):
+class DistinctN(LocalMetric):
     """Share of different word n-grams among all word n-grams of the texts (arXiv:1510.03055)."""
 
     what = "Distinct n-grams over all n-grams, of all texts together"
@@ -47,7 +47,7 @@ class DistinctN(_Metric):
         return {f"distinct_{n}": len(set(grams)) / max(1, len(grams))}
 
 
-class SelfBleu(_Metric):
+class SelfBleu(LocalMetric):
     """Mean BLEU of each text against all the others, 0 to 100: high where they are alike (arXiv:1802.01886)."""
 
     what = "BLEU-4 of each text with the others as references, averaged"
@@ -65,7 +65,7 @@ class SelfBleu(_Metric):
         return {"self_bleu": sum(scores) / max(1, len(scores))}
 
 
-class RepetitionShare(_Metric):
+class RepetitionShare(LocalMetric):
     """Share of a text's word 4-grams that stand in it before, averaged over the texts."""
 
     what = "Repeated word n-grams within a text over all of its n-grams"
@@ -79,7 +79,7 @@ class RepetitionShare(_Metric):
         return {f"repetition_{n}": sum(shares) / max(1, len(shares))}
 
 
-class MinimalPairAccuracy(_Metric):
+class MinimalPairAccuracy(LocalMetric):
     """Share of pairs in which the good sentence costs less; a tie counts one half (BLiMP, arXiv:1912.00582)."""
 
     features = PAIRS
@@ -94,7 +94,7 @@ class MinimalPairAccuracy(_Metric):
         return {"accuracy": sum(points) / max(1, len(points))}
 
 
-class MemorisedShare(_Metric):
+class MemorisedShare(LocalMetric):
     """Share of the texts' long word n-grams that stand in the training text.
 
     `training` is read once and may be a stream; only n-grams of the texts are held in memory.

@@ -4,11 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from tasks.records import read_rows
 from tasks.stage import Params
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from model.decoder import Decoder
 
 
 class StoryParams(Params):
@@ -36,14 +42,12 @@ class ToldStory:
         return f'## {model}, from "{self.opening}"\n\n{self.opening}{self.continuation}{end}\n'
 
 
-def write_stories(params: StoryParams, *, model_folder: Path, clean: Path, seed: int) -> list[ToldStory]:
+def write_stories(
+    params: StoryParams, *, model: "Decoder", tokenizer: "Tokenizer", clean: Path, seed: int
+) -> list[ToldStory]:
     """Has the model go on from the first words of stories that it was not trained on."""
-    from model.checkpoint import load_model
     from model.generation import Decoding, generate
-    from tasks.tokenizer_kinds import load_tokenizer
 
-    model = load_model(model_folder)
-    tokenizer = load_tokenizer(model_folder / "tokenizer.json")
     openings = list(islice(_openings(clean, params.opening_words), params.count))
     decoding = Decoding(
         max_tokens=params.max_tokens,
@@ -52,15 +56,17 @@ def write_stories(params: StoryParams, *, model_folder: Path, clean: Path, seed:
         top_k=0,
         repetition_penalty=1.0,
     )
-    told: list[ToldStory] = []
-    for start in range(0, len(openings), params.batch):
-        batch = openings[start : start + params.batch]
-        prompts = [tokenizer.encode(text, add_special_tokens=False).ids for text in batch]
-        seeds = [seed + start + at for at in range(len(batch))]
-        for opening, ids in zip(batch, generate(model, prompts, decoding=decoding, seeds=seeds), strict=True):
-            text = tokenizer.decode(ids, skip_special_tokens=False)
-            told.append(ToldStory(opening=opening, continuation=text, ended=len(ids) < params.max_tokens))
-    return told
+    prompts = [tokenizer.encode(text, add_special_tokens=False).ids for text in openings]
+    seeds = [seed + at for at in range(len(openings))]
+    told = generate(model, prompts, decoding=decoding, seeds=seeds, batch=params.batch)
+    return [
+        ToldStory(
+            opening=opening,
+            continuation=tokenizer.decode(ids, skip_special_tokens=False),
+            ended=len(ids) < params.max_tokens,
+        )
+        for opening, ids in zip(openings, told, strict=True)
+    ]
 
 
 def _openings(clean: Path, words: int) -> Iterator[str]:

@@ -51,6 +51,11 @@ class Lock:
         sections = self._stages.get(stage, {}).get("params", {}).get(str(PARAMS_FILE), {})
         return flat(sections.get(stage, {}))
 
+    def profile(self) -> str:
+        """The profile that the chain ran with; empty where no stage read it."""
+        read = [stage.get("params", {}).get(str(PARAMS_FILE), {}) for stage in self._stages.values()]
+        return next((str(params["profile"]) for params in read if "profile" in params), "")
+
     def content_key(self) -> str:
         """SHA-256 over the hashes of the models and their figures: the same for the same bytes."""
         chosen = sorted((path, md5) for path, md5 in self.outs.items() if path.startswith(EVIDENCE))

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.registry import moved
 from tasks.stage import STATE
 from tasks.telemetry import OFF
 
@@ -42,10 +43,18 @@ def connect() -> "MlflowClient":
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     uri = tracking_uri()
-    if _is_own(uri) and not DATABASE.exists():
-        _make_database(DATABASE.absolute())
+    if _is_own(uri):
+        if not DATABASE.exists():
+            _make_database(DATABASE.absolute())
+        follow_the_folder()
     mlflow.set_tracking_uri(uri)  # a model version's source, models:/<id>, is looked up there and not at the client's
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def follow_the_folder() -> None:
+    """Has the project's own database, where there is one, name this folder: it may have been moved."""
+    if DATABASE.exists():
+        moved.follow(DATABASE, ARTIFACTS, experiment=EXPERIMENT)
 
 
 def experiment_id(client: "MlflowClient") -> str:

@@ -40,8 +40,9 @@ class Translation(_Frozen):
 class Story(_Frozen):
     """One story with its annotations.
 
-    `feeling` is the strongest feeling of the main character at the turn of the story; `plan` names
-    what a generated story was told from (stories of one plan never straddle a split).
+    `feeling` is the strongest feeling of the main character at the turn of the story, `turn` the
+    paragraph in which it shows; `plan` names what a generated story was told from (stories of one plan
+    never straddle a split).
     """
 
     id: str
@@ -56,6 +57,7 @@ class Story(_Frozen):
     summary: str
     questions: tuple[Question, ...]
     swedish: tuple[Translation, ...] = ()
+    turn: str = ""
     plan: str = ""
 
     @model_validator(mode="after")
@@ -64,6 +66,8 @@ class Story(_Frozen):
         for word in self.words:
             if not re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE):
                 raise ValueError(f"word {word!r} does not stand in the text")
+        if " ".join(self.turn.split()) not in text:
+            raise ValueError(f"the turn {self.turn[:40]!r} does not stand in the text")
         for pair in self.swedish:
             if " ".join(pair.english.split()) not in text:
                 raise ValueError(f"translated sentence {pair.english!r} does not stand in the text")

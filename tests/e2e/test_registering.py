@@ -1,38 +1,15 @@
 """The model version after the chain: one for the same bytes, bound to code and data, and a way back."""
 
-import json
 import shutil
 import sys
 from typing import Any
 
 import pytest
 
-from tests.e2e.workspace import Done, Workspace, succeeded
+from tests.e2e.registry import registry
+from tests.e2e.workspace import STAGES, Done, Workspace, succeeded
 
 pytestmark = pytest.mark.server  # the chain comes from the flow
-
-VERSIONS = """
-import json, sys
-from tasks.registry import store
-client = store.connect()
-found = client.search_model_versions("name='fledgling'")
-runs = client.search_runs([store.experiment_id(client)])
-aliases = dict(client.get_registered_model("fledgling").aliases)
-json.dump({
-    "versions": [{"version": int(one.version), "run_id": one.run_id, "tags": one.tags} for one in found],
-    "runs": [{"id": run.info.run_id, "name": run.info.run_name, "status": run.info.status, "tags": run.data.tags,
-              "metrics": run.data.metrics, "inputs": [one.dataset.name for one in run.inputs.dataset_inputs]}
-             for run in runs],
-    "aliases": aliases,
-}, sys.stdout)
-"""
-
-
-def registry(workspace: Workspace) -> dict[str, Any]:
-    """What MLflow holds."""
-    done = workspace.run(sys.executable, "-W", "ignore", "-c", VERSIONS)
-    succeeded(done)
-    return dict(json.loads(done.stdout))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +20,7 @@ def registered(by_flow: tuple[Workspace, Done]) -> dict[str, Any]:
 def test_the_chains_run_holds_the_version(by_flow: tuple[Workspace, Done], registered: dict[str, Any]) -> None:
     (version,) = registered["versions"]
     runs = {run["name"] if run["tags"]["kind"] == "stage" else "chain": run for run in registered["runs"]}
-    assert set(runs) == {"chain", "ingest", "prepare", "validate", "tokenize", "pretrain", "evaluate"}
+    assert set(runs) == {"chain", *STAGES}
     assert {run["status"] for run in registered["runs"]} == {"FINISHED"}
     assert version["run_id"] == runs["chain"]["id"]
     assert {run["tags"].get("mlflow.parentRunId") for name, run in runs.items() if name != "chain"} == {
@@ -104,7 +81,7 @@ def test_without_git_the_chain_runs_and_says_what_is_missing(changeable: Workspa
     done = changeable.fledgling("run", PREFECT_API_URL=prefect_api)
 
     assert "warning: no git repository here" in succeeded(done)
-    assert "1 of 6 stages to run: evaluate" in done.stdout
+    assert f"1 of {len(STAGES)} stages to run: evaluate" in done.stdout
     assert "not bound to code and data: there is no git repository here" in done.stdout
     tags = registry(changeable)["versions"][0]["tags"]
     assert tags["git_commit"] == "none"

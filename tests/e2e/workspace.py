@@ -21,7 +21,8 @@ from tests.conftest import ROOT
 
 Done = subprocess.CompletedProcess[str]
 
-STAGES = ("ingest", "prepare", "validate", "tokenize", "pretrain", "evaluate")
+GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STAGES = tuple(GRAPH)
 NOT_OURS = ("PREFECT_", "MLFLOW_", "DVC_", "GIT_", "FLEDGLING_PREFECT", "FLEDGLING_MLFLOW", "PYTHONDONTWRITEBYTECODE")
 LIMIT_S = 300
 
@@ -235,6 +236,20 @@ def _few_stories(params: Path) -> None:
         for source in document["ingest"]["sources"]:
             if source.get("part") == "generated":
                 source["stories"] = 300
+
+
+def from_stage_on(name: str) -> set[str]:
+    """A stage and all that read, at any depth, what it makes."""
+    found = {name}
+    while more := {stage for stage in STAGES if found & _read_by(stage)} - found:
+        found |= more
+    return found
+
+
+def _read_by(stage: str) -> set[str]:
+    """The stages whose outs a stage reads."""
+    deps = set(GRAPH[stage]["deps"])
+    return {other for other in STAGES if deps.intersection([*GRAPH[other].get("outs", ()), *GRAPH[other]["metrics"]])}
 
 
 def comments(text: str) -> list[str]:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fledgling import doctor, platform
+from fledgling import doctor
+from fledgling.doctor import folder, installed, machine
+from fledgling.doctor.finding import Finding
+from fledgling.platform import addresses
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,18 +27,18 @@ def project(workspace: Path) -> Path:
     return workspace
 
 
-def only(findings: object) -> doctor.Finding:
+def only(findings: object) -> Finding:
     (found,) = list(findings)  # type: ignore[call-overload]
     return found
 
 
 def test_the_locked_packages_are_installed(project: Path) -> None:
-    assert only(doctor._packages()).state == "ok"
+    assert only(installed.packages()).state == "ok"
 
 
 def test_another_version_is_named(project: Path) -> None:
     (project / "constraints.txt").write_text("typer==0.0.1\nno-such-package-at-all==1\n")
-    found = only(doctor._packages())
+    found = only(installed.packages())
     assert found.state == "warning"
     assert "(locked: 0.0.1)" in found.seen
     assert "no-such-package-at-all missing" in found.seen
@@ -43,24 +46,24 @@ def test_another_version_is_named(project: Path) -> None:
 
 
 def test_a_missing_direct_dependency_is_a_problem() -> None:
-    assert doctor._needed(["great_expectations"])
-    assert not doctor._needed(["no-such-package-at-all"])
+    assert installed._needed(["great_expectations"])
+    assert not installed._needed(["no-such-package-at-all"])
 
 
 def test_a_mistake_in_params_is_named_with_its_line(project: Path) -> None:
     text = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(text.replace("\nprepare:\n", "\nprepare:\n  no_such_key: 1\n"))
-    (found,) = [found for found in doctor._parameters() if found.state == "problem"]
+    (found,) = [found for found in folder.parameters() if found.state == "problem"]
     assert "params.yaml:" in found.seen
     assert "prepare.no_such_key" in found.seen
 
 
 def test_every_stage_reads_its_section(project: Path) -> None:
-    assert [found.state for found in doctor._parameters()] == ["ok"]
+    assert [found.state for found in folder.parameters()] == ["ok"]
 
 
 def test_without_git_the_chain_still_runs(project: Path) -> None:
-    found = only(doctor._git())
+    found = only(folder.git())
     assert found.state == "warning"
     assert "git init" in found.advice
 
@@ -68,14 +71,14 @@ def test_without_git_the_chain_still_runs(project: Path) -> None:
 def test_changes_that_are_not_committed_are_a_warning(project: Path) -> None:
     for command in ("init -q", "add dvc.yaml", "-c user.name=a -c user.email=a@b commit -q -m first"):
         subprocess.run(["git", *command.split()], check=True)
-    assert only(doctor._git()).state == "ok"
+    assert only(folder.git()).state == "ok"
     (project / "dvc.yaml").write_text("stages: {}\n")
-    found = only(doctor._git())
+    found = only(folder.git())
     assert (found.state, "dirty" in found.advice) == ("warning", True)
 
 
 def test_dvc_says_what_is_stale(project: Path) -> None:
-    found = only(doctor._dvc())
+    found = only(folder.dvc())
     assert found.state == "ok", found
     assert "ingest" in found.seen
 
@@ -83,31 +86,31 @@ def test_dvc_says_what_is_stale(project: Path) -> None:
 @pytest.mark.parametrize("text", ["stages: [", "stages: {a: {cmd: true, no_such: 1}}", "stages: {a: {outs: [b]}}"])
 def test_a_broken_graph_is_a_problem(project: Path, text: str) -> None:
     (project / "dvc.yaml").write_text(text)
-    found = only(doctor._dvc())
+    found = only(folder.dvc())
     assert found.state == "problem"
     assert "\n" not in found.seen
 
 
 def test_without_dvc_it_says_how_to_begin(workspace: Path) -> None:
-    found = only(doctor._dvc())
+    found = only(folder.dvc())
     assert (found.state, found.advice) == ("problem", "`dvc init --no-scm`")
 
 
 def test_a_taken_port_is_a_warning(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
-        taken.bind((platform.HOST, 0))
+        taken.bind((addresses.HOST, 0))
         taken.listen()
         monkeypatch.setenv("FLEDGLING_MLFLOW_PORT", str(taken.getsockname()[1]))
-        found = next(found for found in doctor._ports() if "MLflow" in found.what)
+        found = next(found for found in machine.ports() if "MLflow" in found.what)
     assert found.state == "warning"
     assert "FLEDGLING_MLFLOW_PORT" in found.advice
 
 
 def test_only_a_problem_makes_it_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    warning = doctor.Finding(what="[this]", state="warning", seen="half", advice="do [that]")
+    warning = Finding(what="[this]", state="warning", seen="half", advice="do [that]")
     monkeypatch.setattr(doctor, "EXAMINATIONS", (lambda: iter([warning]),))
     assert doctor.examine() == 0
     assert "do [that]" in capsys.readouterr().out
-    problem = doctor.Finding(what="a", state="problem", seen="b", advice="c")
+    problem = Finding(what="a", state="problem", seen="b", advice="c")
     monkeypatch.setattr(doctor, "EXAMINATIONS", (lambda: iter([warning, problem]),))
     assert doctor.examine() == 1

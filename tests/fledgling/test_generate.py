@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fledgling.generate import continuation, newest_model
+from fledgling.generate import TASKS, continuation, newest_model, reply
+from tasks.chat import write_generation_config
 from tasks.stage import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +104,73 @@ def test_without_a_model_the_command_is_one_line(workspace: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
+
+
+def answered(prompt: str = "Where is Mina?", *, task: str = "assistant", seed: int = 0, temperature: float = 50) -> str:
+    return reply(prompt, task=task, max_tokens=12, temperature=temperature, seed=seed, version=None)
+
+
+def make_chat_model(folder: Path, *, always: str | None = None) -> Path:
+    """A small model folder that says it was taught to chat; always: the one token that it ever says."""
+    from tokenizers import Tokenizer
+
+    from model.checkpoint import load_model, save_model
+
+    make_model(folder)
+    write_generation_config(folder)
+    if always is not None:
+        model = load_model(folder)
+        token = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(always)
+        for matrix in model.parameters():
+            matrix.data.fill_(0.1 if matrix is model.model.embed_tokens.weight else 0.0 if matrix.ndim == 2 else 1.0)
+        model.model.embed_tokens.weight.data[token] = 1.0  # embeddings are tied
+        save_model(folder, model, tokenizer=None)
+    return folder
+
+
+def test_a_reply_is_drawn_after_the_rendered_prompt(workspace: Path) -> None:
+    from model.checkpoint import load_model
+    from model.generation import Decoding, generate
+    from tasks.chat import END_OF_TURN, encode_chat
+    from tasks.tokenizer_kinds import load_tokenizer
+
+    folder = make_chat_model(workspace / "models" / "finetuned")
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    for prompt in ("Where is Mina?", "", "<|im_end|>", "en räv \U0001f98a", STORY * 20):
+        asked = encode_chat(tokenizer, [{"role": "user", "content": prompt}], ask=True).ids
+        decoding = Decoding(max_tokens=12, temperature=50, top_p=1.0, top_k=0, repetition_penalty=1.0)
+        (ids,) = generate(load_model(folder), [asked], decoding=decoding, seeds=[0], stop=[END_OF_TURN])
+        assert answered(prompt) == tokenizer.decode(ids).strip()
+    assert answered(seed=1) == answered(seed=1) != answered(seed=2)
+
+
+def test_a_reply_stops_where_its_turn_ends(workspace: Path) -> None:
+    make_chat_model(workspace / "models" / "finetuned", always="<|im_end|>")
+    assert answered(temperature=0) == ""
+    assert told(temperature=0) == "<|im_end|>" * 12  # a raw continuation has no turns
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_command_prints_the_reply_and_nothing_else(workspace: Path, task: str) -> None:
+    make_chat_model(workspace / "models" / "finetuned", always="M")
+    command = [sys.executable, "-m", "fledgling.cli", "generate", "--prompt", "Who?", "--task", task]
+    command += ["--max-tokens", "12", "--temperature", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "M" * 12 + "\n", "")
+
+
+def test_a_base_model_is_not_asked(workspace: Path) -> None:
+    make_model(workspace / "models" / "base")
+    with pytest.raises(UserError, match=r"models/base holds a base model.*`make pipeline` makes models/finetuned"):
+        answered()
+
+
+def test_an_unknown_task_is_told_which_there_are(workspace: Path) -> None:
+    with pytest.raises(
+        UserError, match="'poetry' is unknown; allowed: classification, summarization, translation, ass"
+    ):
+        answered(task="poetry")
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def _start_a_run(api: str) -> None:
     token = httpx.get(f"{api}/csrf-token", params={"client": client}).json()["token"]
     headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": client}
     deployment = httpx.get(f"{api}/deployments/name/pipeline/pipeline").json()["id"]
-    body = {"parameters": {"register": False}, "state": {"type": "SCHEDULED", "message": "by a test"}}
+    body = {"parameters": {"registered": False}, "state": {"type": "SCHEDULED", "message": "by a test"}}
     made = httpx.post(f"{api}/deployments/{deployment}/create_flow_run", json=body, headers=headers)
     assert made.status_code in (200, 201), made.text
 
@@ -183,12 +183,12 @@ def test_a_port_in_use_is_one_line(project: Path, environment: dict[str, str]) -
 
 @pytest.mark.parametrize("value", ["http", "0", "70000", "-1"])
 def test_what_is_no_port_is_one_line(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fledgling import platform
+    from fledgling.platform import addresses
     from tasks.stage import UserError
 
     monkeypatch.setenv("FLEDGLING_PREFECT_PORT", value)
     with pytest.raises(UserError, match=r"FLEDGLING_PREFECT_PORT.*1 to 65535"):
-        platform.ports()
+        addresses.ports()
 
 
 def test_two_servers_need_two_ports(monkeypatch: pytest.MonkeyPatch) -> None:

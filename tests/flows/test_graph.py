@@ -102,6 +102,31 @@ def test_an_unknown_key_in_meta_is_refused(repo: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "wrong", "told"),
+    [
+        ("retries: 2", "retries: two", r"'meta\.retries': .*integer; got 'two'"),
+        ("retries: 2", "retries: true", r"'meta\.retries': .*integer; got True"),
+        ("retries: 2", "retries: -1", r"'meta\.retries': .*greater than or equal to 0; got -1"),
+        ("retry_delay_s: 10", "retry_delay_s: soon", r"'meta\.retry_delay_s': .*number; got 'soon'"),
+        ("time_limit_s: 60", "time_limit_s: 0", r"'meta\.time_limit_s': .*greater than 0; got 0"),
+        ("tags: [data, network]", "tags: data", r"'meta\.tags': .*; got 'data'"),
+        ("tags: [data, network]", "tags: [1]", r"'meta\.tags\.0': .*string; got 1"),
+        (
+            "meta: {retries: 2, retry_delay_s: 10, time_limit_s: 60, tags: [data, network]}",
+            "meta: no",
+            "'meta' must hold keys",
+        ),
+    ],
+)
+def test_a_wrong_value_in_meta_is_one_line(repo: Path, written: str, wrong: str, told: str) -> None:
+    assert written in DVC_YAML
+    (repo / "dvc.yaml").write_text(DVC_YAML.replace(written, wrong))
+    with pytest.raises(UserError, match=rf"^dvc\.yaml: stage 'words': {told}") as caught:
+        read_chain()
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("broken", ["stages:\n  a: {cmd: [\n", "stages:\n  a: {deps: [b]}\n"])
 def test_a_broken_declaration_is_one_line(repo: Path, broken: str) -> None:
     (repo / "dvc.yaml").write_text(broken)

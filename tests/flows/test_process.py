@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,23 @@ def test_kill_9_of_the_parent_ends_the_whole_group(tmp_path: Path, deaf: bool) -
         if not is_gone(pid):
             os.kill(pid, signal.SIGKILL)
     assert gone
+
+
+def test_a_program_that_is_not_there_leaves_no_watcher() -> None:
+    before = psutil.Process().children()
+    with pytest.raises(FileNotFoundError):
+        process.start(["no-such-program-at-all"])
+    assert psutil.Process().children() == before
+
+
+def test_a_child_outlives_the_thread_that_started_it() -> None:
+    started: list[subprocess.Popen[str]] = []
+    thread = threading.Thread(target=lambda: started.append(process.start(["sleep", "300"])))
+    thread.start()
+    thread.join()
+    time.sleep(0.3)
+    assert started[0].poll() is None
+    process.stop(started[0])
 
 
 def test_a_child_finds_this_interpreters_programs_and_telemetry_off() -> None:

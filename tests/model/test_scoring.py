@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from model.batches import read_documents
-from model.generation import Decoding, generate
-from model.scoring import bits_per_byte, document_bits, token_bits
+from model.scoring import bits_per_byte, continuation_bits, document_bits, token_bits
 from tests.model import small
-
-GREEDY = Decoding(max_tokens=50, temperature=0.0, top_p=1.0, top_k=0, repetition_penalty=1.0)
 
 
 def by_hand(model: object, ids: list[int]) -> list[float]:
@@ -54,29 +52,33 @@ def test_bits_per_byte_of_an_untrained_model_is_that_of_guessing(tmp_path: Path)
     assert bits_per_byte(small.decoder(), validation, limit=5) == pytest.approx(expected)
 
 
-@torch.no_grad()
-def test_greedy_generation_follows_the_logits_past_the_context_too() -> None:
+@pytest.mark.parametrize("batch", [1, 2, 32])
+@pytest.mark.parametrize("changes", [{}, {"positions": "learned", "n_kv_heads": 4}], ids=str)
+def test_continuations_cost_what_they_cost_in_the_whole_text(batch: int, changes: dict[str, Any]) -> None:
+    model = small.decoder(awake=True, **changes)
+    prompts = [[5, 9, 3], [], list(range(1, 28)), [7], [8]]
+    candidates = [[[4], [4, 5, 6], []], [[2, 2]], [[9], [1, 2, 3, 4, 0]], [], [[6, 0], [4], [3, 1, 2]]]
+    scored = continuation_bits(model, prompts, candidates, batch=batch)
+    assert [len(row) for row in scored] == [3, 1, 2, 0, 3]
+    for prompt, ids, bits in zip(prompts, candidates, scored, strict=True):
+        for candidate, found in zip(ids, bits, strict=True):
+            whole = token_bits(model, [[*prompt, *candidate]])[0]
+            np.testing.assert_allclose(found, whole[len(prompt) :], rtol=1e-4, atol=1e-4)
+
+
+def test_long_continuations_are_scored_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     model = small.decoder(awake=True)
-    prompts = [[4, 5, 6], [7], list(range(1, 20))]
-    together = generate(model, prompts, decoding=GREEDY, seeds=[0, 0, 0])
-    for prompt, new in zip(prompts, together, strict=True):
-        row = [0, *prompt]
-        for token in new[: 32 - len(row)]:
-            assert int(model(torch.tensor([row]))[0, -1].argmax()) == token
-            row.append(token)
-    assert max(len(new) for new in together) > 32 or any(len(new) < 50 for new in together)
+    candidates = [[[token] * length for token, length in ((1, 1), (2, 9), (3, 4), (4, 9), (5, 9))]]
+    at_once = continuation_bits(model, [[7, 8]], candidates)
+    monkeypatch.setattr("model.scoring.ROW_TOKENS", 10)
+    for some, all_ in zip(continuation_bits(model, [[7, 8]], candidates)[0], at_once[0], strict=True):
+        np.testing.assert_allclose(some, all_, rtol=1e-4, atol=1e-4)
 
 
-def test_each_prompt_has_its_own_randomness() -> None:
-    model = small.decoder(awake=True)
-    decoding = Decoding(max_tokens=12, temperature=1.0, top_p=0.9, top_k=20, repetition_penalty=1.1)
-    pair = generate(model, [[4], [9]], decoding=decoding, seeds=[1, 2])
-    swapped = generate(model, [[9], [4]], decoding=decoding, seeds=[2, 1])
-    assert pair == swapped[::-1]
-    assert generate(model, [[4]], decoding=decoding, seeds=[1])[0] == pair[0]
-    assert generate(model, [[4]], decoding=decoding, seeds=[5])[0] != pair[0]
-
-
-def test_impossible_decoding_is_one_clear_line() -> None:
-    with pytest.raises(ValueError, match=r"top_p=1\.5 above 0 and at most 1"):
-        Decoding(max_tokens=1, temperature=0.0, top_p=1.5, top_k=0, repetition_penalty=1.0)
+def test_a_continuation_past_the_context_is_one_clear_line() -> None:
+    model = small.decoder()
+    line = "prompt 1 of 30 tokens and its continuation of 3 are more than the context of 32"
+    with pytest.raises(ValueError, match=line):
+        continuation_bits(model, [[1], [2] * 30], [[[3]], [[4], [5, 6, 7]]])
+    with pytest.raises(ValueError, match="1 prompts need as many lists of continuations, not 2"):
+        continuation_bits(model, [[1]], [[[3]], [[4]]])

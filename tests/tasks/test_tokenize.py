@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from tasks.chat import CHAT_TEMPLATE
 from tasks.records import read_rows, write_records
 from tasks.stage import UserError
 from tasks.tokenize import TokenizeParams, tokenize
@@ -50,6 +51,13 @@ def test_the_files_hold_each_document_and_its_end(clean: Path) -> None:
             assert END not in document[:-1]  # also where the text says "<|endoftext|>"
             assert tokenizer.decode(document[:-1].tolist(), skip_special_tokens=False) == row["text"]
             assert (weights[at], sizes[at]) == (row["weight"], len(str(row["text"]).encode()))
+
+
+def test_the_chat_template_lies_beside_the_tokenizer(clean: Path) -> None:
+    tokenize(params(), clean=clean, **OUT)
+    names = [path.name for path in sorted(OUT["tokenizer"].iterdir())]
+    assert names == ["chat_template.jinja", "tokenizer.json", "tokenizer_config.json"]
+    assert (OUT["tokenizer"] / "chat_template.jinja").read_text() == CHAT_TEMPLATE
 
 
 def test_the_report_adds_up(clean: Path) -> None:

@@ -33,7 +33,7 @@ def one_story(*, seed: int, index: int) -> Story:
     plan = draw_plan(rng)
     for _ in range(TELLINGS):
         telling = Telling(rng, _values(plan), verbosity=rng.uniform(0.25, 0.85))
-        text, features = _text(plan, telling)
+        text, turn, features = _text(plan, telling)
         if WORDS[0] <= text.count(" ") + text.count("\n\n") + 1 <= WORDS[1]:
             break
     swedish = tuple(
@@ -51,6 +51,7 @@ def one_story(*, seed: int, index: int) -> Story:
         summary=annotate.summary(plan, telling),
         questions=annotate.questions(plan, telling, text),
         swedish=swedish,
+        turn=turn,
         plan=plan.key,
     )
 
@@ -69,8 +70,8 @@ def _values(plan: Plan) -> dict[str, Value]:
     return values | {name: nouns.get(cell, cell) for name, cell in plan.kit.items()}
 
 
-def _text(plan: Plan, telling: Telling) -> tuple[str, tuple[Feature, ...]]:
-    """The paragraphs, and the narrative features that they came to have."""
+def _text(plan: Plan, telling: Telling) -> tuple[str, str, tuple[Feature, ...]]:
+    """The paragraphs, the one of the trouble, and the narrative features that they came to have."""
     rng = telling.rng
     for name, cell in plan.kit.items():
         if isinstance(telling.values[name], str) and any(mark in cell for mark in "([<{"):
@@ -92,8 +93,8 @@ def _text(plan: Plan, telling: Telling) -> tuple[str, tuple[Feature, ...]]:
     end = [_end(plan, telling, " ".join([*opening, *trouble, *way]))]
     if moral:
         end.append(telling.tell(telling.rules[f"told_moral_{plan.theme}"]))
-    text = _paragraphs([opening, trouble, way, end], rng)
-    return text, _features(plan, text, hinted=hinted, moral=moral)
+    text, turn = _paragraphs([opening, trouble, way, end], rng)
+    return text, turn, _features(plan, text, hinted=hinted, moral=moral)
 
 
 def _told_once(cell: str, telling: Telling) -> str:
@@ -124,8 +125,8 @@ def _ending(plan: Plan, telling: Telling) -> Lines:
     return telling.rules["end"]
 
 
-def _paragraphs(beats: list[list[str]], rng: random.Random) -> str:
-    """Two to four paragraphs; a beat may join the one before it."""
+def _paragraphs(beats: list[list[str]], rng: random.Random) -> tuple[str, str]:
+    """Two to four paragraphs, and the one that holds the second beat; a beat may join the one before it."""
     groups = [" ".join(part for part in beat if part) for beat in beats]
     joined = [rng.random() < share for share in JOIN_SHARES]
     if all(joined):
@@ -133,7 +134,8 @@ def _paragraphs(beats: list[list[str]], rng: random.Random) -> str:
     text = groups[0]
     for group, joins in zip(groups[1:], joined, strict=True):
         text += (" " if joins else "\n\n") + group
-    return polish(reword(polish(text), rng))
+    told = polish(reword(polish(text), rng))
+    return told, told.split("\n\n")[0 if joined[0] else 1]
 
 
 def _features(plan: Plan, text: str, *, hinted: bool, moral: bool) -> tuple[Feature, ...]:

@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any
 
 import pytest
 
 from tasks.registry import store
 from tasks.registry.runs import now_ms
-from tasks.tracking import ChainRun, Event, Followed
+from tasks.tracking import UNSENT, ChainRun, Event, Followed, Sender, send_unsent
 from tests.tasks.registry.test_register import free_port
 
 pytestmark = pytest.mark.filterwarnings(  # MLflow of its own classes and of its own use of pandas
@@ -136,6 +137,55 @@ def test_sent_twice_is_stored_once(chain: Path) -> None:
 
     assert told.stages[0].run_id is not None
     assert len(history(told.stages[0].run_id)) == 4
+
+
+def a_chain_in_an_outage(monkeypatch: pytest.MonkeyPatch) -> ChainRun:
+    """MLflow hears of the start of pretrain and of nothing more."""
+    told = ChainRun()
+    told.note(Event(kind="started", stage="pretrain"))
+    told.send()
+    write_curve(4)
+    told.note(Event(kind="ended", stage="pretrain", ok=True))
+    told.note(Event(kind="started", stage="evaluate"))
+    told.note(Event(kind="ended", stage="evaluate", ok=True))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no answer")
+
+    with monkeypatch.context() as away:
+        away.setattr(told, "send", refuse)
+        events: SimpleQueue[Event] = SimpleQueue()
+        events.put(Event(kind="closed", ok=True))
+        Sender(told).follow(events)
+    return told
+
+
+def test_what_was_not_sent_is_sent_later_and_once(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = a_chain_in_an_outage(monkeypatch)
+    assert UNSENT.exists()
+    assert told.run_id is not None
+    assert status(told.run_id) == "RUNNING"
+
+    again = UNSENT.read_text()
+    assert send_unsent() == told.run_id
+    assert not UNSENT.exists()
+    UNSENT.write_text(again)  # as if this process had been killed before it forgot
+    pretrain = stage_run(told.run_id, "pretrain")
+    assert send_unsent() == told.run_id
+    assert send_unsent() is None
+
+    assert status(told.run_id) == "FINISHED"
+    assert history(pretrain.info.run_id) == [(n, 1_700_000_000_000 + 1_000 * n, 5.0 - n) for n in range(4)]
+    assert stage_run(told.run_id, "pretrain").info.status == "FINISHED"
+    assert stage_run(told.run_id, "evaluate").data.metrics["base_grammar_accuracy"] == 0.7
+
+
+def test_what_was_not_sent_of_another_chain_stays_unsent(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = a_chain_in_an_outage(monkeypatch)
+    (chain / "dvc.lock").write_text("stages: {}\n")
+    assert send_unsent() is None
+    assert told.run_id is not None
+    assert status(told.run_id) == "RUNNING"
 
 
 def test_what_an_earlier_run_left_is_not_sent(chain: Path) -> None:

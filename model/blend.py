@@ -1,0 +1,64 @@
+"""How often each document of a mixture is seen: tasks by temperature, pretraining text replayed beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from model.batches import Documents
+
+Weights = npt.NDArray[np.float32]
+
+
+def task_weights(documents: Documents, *, temperature: float, chosen: Collection[int] | None = None) -> Weights:
+    """Expected appearances of each conversation in an epoch, (D,): task t is drawn with p_t ~ n_t^(1/temperature).
+
+    temperature 1 leaves tasks as large as they are, above 1 the small ones gain (T5, arXiv:1910.10683, section 3.5.2).
+    n_t counts conversations; an epoch has as many as there are of the chosen tasks. chosen: indices of tasks, or all.
+    Raises ValueError where the documents name no tasks, or no conversation is of a chosen one.
+    """
+    if documents.tasks is None:
+        raise ValueError("the documents name no tasks: they are no mixture")
+    tasks = documents.tasks.astype(np.int64)
+    counts = np.bincount(tasks, minlength=1).astype(np.float64)
+    if chosen is not None:
+        counts[[index not in chosen for index in range(len(counts))]] = 0.0
+    if not counts.sum():
+        raise ValueError("no conversation is of a task that is trained")
+    rates = np.where(counts > 0, counts, 1.0) ** (1.0 / temperature) * (counts > 0)
+    wanted = rates / rates.sum() * counts.sum()  # conversations of each task in an epoch
+    each = wanted / np.where(counts > 0, counts, 1.0)
+    weights: Weights = each[tasks].astype(np.float32)
+    return weights
+
+
+def with_replay(mixture: Documents, text: Documents, *, share: float) -> Documents:
+    """The mixture and pretraining text in one, so that `share` of an epoch's tokens are text, all of it taught.
+
+    The text's own weights keep their proportions. Raises ValueError where share is not from 0 to below 1.
+    """
+    if not 0.0 <= share < 1.0:
+        raise ValueError(f"a share of {share} is not allowed; allowed: from 0 to below 1")
+    if not share:
+        return mixture
+    wanted = share / (1.0 - share) * expected_tokens(mixture)
+    factor = wanted / expected_tokens(text)
+    taught = np.ones(len(text.tokens), dtype=np.bool_)
+    own = np.ones(len(mixture.tokens), dtype=np.bool_) if mixture.taught is None else mixture.taught
+    return replace(
+        mixture,
+        tokens=np.concatenate([mixture.tokens, text.tokens]),
+        offsets=np.concatenate([mixture.offsets, text.offsets[1:] + mixture.offsets[-1]]),
+        weights=np.concatenate([mixture.weights, (text.weights * factor).astype(np.float32)]),
+        bytes=np.concatenate([mixture.bytes, text.bytes]),
+        taught=np.concatenate([own, taught]),
+        tasks=None,
+    )
+
+
+def expected_tokens(documents: Documents) -> float:
+    """Tokens of an epoch, padding not counted."""
+    return float(np.diff(documents.offsets) @ documents.weights.astype(np.float64))

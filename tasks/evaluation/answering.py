@@ -1,0 +1,142 @@
+"""How a model answers the rows of a task: by the chat template, or as a base model with k examples in its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from tasks.chat import END_OF_TURN, encode_chat, is_taught_to_chat
+from tasks.evaluation.baselines.base import Row, request
+from tasks.evaluation.intervals import Floats
+from tasks.evaluation.task_scores import constraints_of
+from tasks.stage import Params
+from tasks.tokenizer_kinds import load_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from model.decoder import Decoder
+
+ANSWER = "\nAnswer:"  # what a base model, which knows no chat, is asked with
+
+
+class AnsweringParams(Params):
+    """How much a model may say, and what it is shown."""
+
+    shots: int = Field(ge=1)  # examples in a base model's prompt, as many of them as fit the context
+    max_tokens: dict[Literal["summarization", "translation", "assistant", "story"], int]
+    story_temperature: float = Field(ge=0)  # of story requests; everything else is greedy
+    batch: int = Field(ge=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What somebody answered to the rows of a task. probabilities: (rows, labels) of a classification."""
+
+    by: str
+    texts: list[str]
+    probabilities: Floats | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Respondent:
+    """A model with a way of asking it. shots: 0 for a chat model and for a base model without examples."""
+
+    name: str
+    model: Decoder
+    tokenizer: Tokenizer
+    params: AnsweringParams
+    chat: bool
+    shots: int = 0
+    seed: int = 1
+    stop: tuple[int, ...] = field(default=(END_OF_TURN,))
+
+    def answer(self, kind: str, rows: Sequence[Row], train: Sequence[Row]) -> Answers:
+        """Answers to the rows; train: the task's training rows, for examples and for the labels there are."""
+        if kind == "classification":
+            return self._classify(rows, train)
+        examples = self._examples(train)
+        stories = [at for at, row in enumerate(rows) if constraints_of(row)]
+        others = [at for at in range(len(rows)) if at not in set(stories)]
+        texts = [""] * len(rows)
+        plan = ((others, kind, 0.0), (stories, "story", self.params.story_temperature))
+        for places, limit, temperature in plan:
+            told = self._generate([rows[at] for at in places], examples, limit=limit, temperature=temperature)
+            for at, text in zip(places, told, strict=True):
+                texts[at] = text
+        return Answers(by=self.name, texts=texts)
+
+    def _classify(self, rows: Sequence[Row], train: Sequence[Row]) -> Answers:
+        """The likeliest label, its end included, so that no label is favoured for being short."""
+        from model.scoring import continuation_bits
+
+        said = {str(row["label"]): str(row["answer"]) for row in reversed(train)}
+        labels = sorted(said)
+        candidates = [self._continuation(said[label]) for label in labels]
+        room = max(map(len, candidates))
+        examples = self._examples(train)
+        prompts = [self._prompt(row, examples, room=room) for row in rows]
+        bits = continuation_bits(self.model, prompts, [candidates] * len(rows), batch=self.params.batch)
+        costs = np.array([[one.sum() for one in row] for row in bits], dtype=np.float64)
+        likely = np.exp2(costs.min(axis=1, keepdims=True) - costs)
+        return Answers(
+            by=self.name,
+            texts=[said[labels[at]] for at in costs.argmin(axis=1)],
+            probabilities=likely / likely.sum(axis=1, keepdims=True),
+        )
+
+    def _generate(self, rows: Sequence[Row], examples: Sequence[Row], *, limit: str, temperature: float) -> list[str]:
+        from model.generation import Decoding, generate
+
+        room = self.params.max_tokens[limit]  # type: ignore[index]
+        decoding = Decoding(max_tokens=room, temperature=temperature, top_p=0.95, top_k=0, repetition_penalty=1.0)
+        prompts = [self._prompt(row, examples, room=room) for row in rows]
+        seeds = [self.seed + at for at in range(len(rows))]
+        found = generate(self.model, prompts, decoding=decoding, seeds=seeds, stop=self.stop, batch=self.params.batch)
+        texts = [str(self.tokenizer.decode(ids)).strip() for ids in found]
+        return texts if self.chat or limit == "story" else [text.partition("\n")[0].strip() for text in texts]
+
+    def _prompt(self, row: Row, examples: Sequence[Row], *, room: int) -> list[int]:
+        """Token ids that an answer of `room` tokens can follow; of examples as many as fit, of the request its end."""
+        most = self.model.config.context - 1 - room
+        if self.chat:
+            return encode_chat(self.tokenizer, [{"role": "user", "content": request(row)}], ask=True).ids[-most:]
+        own = self._encode(f"{request(row)}{ANSWER}")
+        shown: list[int] = []
+        for example in examples:
+            more = self._encode(f"{request(example)}{ANSWER} {example['answer']}\n\n")
+            if len(shown) + len(more) + len(own) <= most:
+                shown += more
+        return [*shown, *own][-most:]
+
+    def _continuation(self, answer: str) -> list[int]:
+        if self.chat:
+            return [*self._encode(answer), END_OF_TURN]
+        return [*self._encode(f" {answer}\n")]
+
+    def _examples(self, train: Sequence[Row]) -> list[Row]:
+        """Short training rows, drawn at random: long ones would leave no room for a second."""
+        if not self.shots:
+            return []
+        short = sorted(train, key=lambda row: (len(request(row)), str(row["id"])))[: max(self.shots, len(train) // 4)]
+        drawn = np.random.default_rng(self.seed).permutation(len(short))[: self.shots]
+        return [short[at] for at in drawn]
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def respondents(folder: Path, model: Decoder, params: AnsweringParams, *, seed: int) -> list[Respondent]:
+    """The ways to ask a model folder: by chat where it was taught to, else with no example and with some."""
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    shared: Mapping[str, object] = {"model": model, "tokenizer": tokenizer, "params": params, "seed": seed}
+    if is_taught_to_chat(folder):
+        return [Respondent(name=folder.name, chat=True, **shared)]  # type: ignore[arg-type]
+    few = Respondent(name=f"{folder.name}_few_shot", chat=False, shots=params.shots, stop=(), **shared)  # type: ignore[arg-type]
+    none = Respondent(name=f"{folder.name}_zero_shot", chat=False, stop=(), **shared)  # type: ignore[arg-type]
+    return [few, none]

@@ -1,0 +1,100 @@
+"""The one table of the tasks: every model and baseline, the verdict, and what is read from it elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.evaluation.intervals import Score
+
+GOOD_ENOUGH = 0.95  # where both reach it, a task is won by nobody and lost by nobody
+OF_A_HUNDRED = frozenset({"chrf", "bleu"})
+
+Outcome = Literal["wins", "level", "loses"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A task's headline figure for everybody, and how the newest model stands to the best baseline.
+
+    ahead: the model's figure less the baseline's, with its paired interval. others: all figures by system and metric.
+    """
+
+    task: str
+    metric: str
+    rows: int
+    model: str
+    baseline: str
+    ahead: Score
+    figures: Mapping[str, Score]
+    others: Mapping[str, Mapping[str, Score]]
+
+    @property
+    def outcome(self) -> Outcome:
+        """loses: the figure is below the best baseline's; level: above, but by chance too, or both are good enough."""
+        if min(as_share(self.metric, self.figures[name].value) for name in (self.model, self.baseline)) >= GOOD_ENOUGH:
+            return "level"
+        if self.ahead.value < 0:
+            return "loses"
+        return "wins" if self.ahead.low > 0 else "level"
+
+    def line(self) -> str:
+        """The verdict in one line."""
+        told = {name: _told(self.metric, self.figures[name]) for name in (self.model, self.baseline)}
+        return f"{self.task}: {self.outcome}; {self.metric} {told[self.model]}, {self.baseline} {told[self.baseline]}"
+
+
+def as_share(metric: str, value: float) -> float:
+    """A figure as a share of the best there can be."""
+    return value / 100 if metric in OF_A_HUNDRED else value
+
+
+def markdown(verdicts: Sequence[Verdict]) -> str:
+    """The table as people read it: a row a task and system, the headline figure first."""
+    return "\n".join(["# Tasks beside their baselines", "", *_summary(verdicts), "", *_details(verdicts)]) + "\n"
+
+
+def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    yield "| task | figure | model | best baseline | ahead by | outcome |"
+    yield "|---|---|---|---|---|---|"
+    for verdict in verdicts:
+        model, line = verdict.figures[verdict.model], verdict.figures[verdict.baseline]
+        marked = f"**{verdict.outcome}**" if verdict.outcome == "loses" else verdict.outcome
+        yield (
+            f"| {verdict.task} | {verdict.metric} | {verdict.model} {_told(verdict.metric, model)} "
+            f"| {verdict.baseline} {_told(verdict.metric, line)} | {_told(verdict.metric, verdict.ahead)} | {marked} |"
+        )
+
+
+def _details(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    yield "| task | by | figures (95 % intervals by bootstrap) |"
+    yield "|---|---|---|"
+    for verdict in verdicts:
+        for name in ranked(verdict):
+            told = "; ".join(f"{metric} {_told(metric, value)}" for metric, value in verdict.others[name].items())
+            yield f"| {verdict.task} | {name} | {told} |"
+
+
+def ranked(verdict: Verdict) -> list[str]:
+    """Everybody who answered the task, the best headline figure first."""
+    return sorted(verdict.figures, key=lambda name: -verdict.figures[name].value)
+
+
+def _told(metric: str, value: Score) -> str:
+    digits = 1 if metric in OF_A_HUNDRED else 3
+    return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+
+
+def plot(verdicts: Sequence[Verdict]) -> str:
+    """The headline figures as CSV for `dvc plots`, each as a share of the best there can be."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "task", "by", "metric", "share"])
+    for verdict in verdicts:
+        for name in ranked(verdict):
+            share = as_share(verdict.metric, verdict.figures[name].value)
+            writer.writerow([f"{verdict.task}: {name}", verdict.task, name, verdict.metric, f"{share:.6g}"])
+    return text.getvalue()

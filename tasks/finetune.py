@@ -1,0 +1,215 @@
+"""Stage finetune: the base model and the instruction mixture to the fine-tuned model, in full or by LoRA.
+
+The loop, checkpoints, resume and metrics are those of `pretrain` (tasks.training); the loss counts answers alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from tasks import stage, training
+from tasks.stage import Params, UserError
+from tasks.training import Count, Positive, Share, TrainingParams
+
+if TYPE_CHECKING:
+    from model.batches import Documents, PackedBatches
+    from model.decoder import Decoder
+    from model.training import Evaluation, Objective
+
+log = logging.getLogger(__name__)
+
+WATCHED = "val/loss"  # nats a token of the answers
+FORGETTING = "val/bits_per_byte"  # of pretraining text
+
+
+class LoraParams(Params):
+    """Low-rank adaptation; see model.lora.LoraConfig."""
+
+    rank: Count
+    alpha: Positive
+    targets: tuple[str, ...]
+
+
+class FinetuneParams(TrainingParams):
+    """The section `finetune` of params.yaml; each key is explained there."""
+
+    method: Literal["full", "lora"]
+    lora: LoraParams
+    base_weights: Literal["fp32", "nf4"]
+    tasks: tuple[str, ...] | None
+    temperature: Annotated[float, Field(ge=1.0)]
+    replay_share: Annotated[float, Field(ge=0.0, lt=1.0)]
+    answer_balance: Share
+
+
+def finetune(
+    params: FinetuneParams, *, base: Path, mixture: Path, tokens: Path, model: Path, metrics: Path, curve: Path
+) -> None:
+    """Train the base model on the mixture's answers and write the model folder, its figures and its curve.
+
+    base: a model folder; mixture: what `mix` made; tokens: the pretraining token files, for replay and to see what is
+    forgotten. By LoRA the folder holds the merged model, and the adapter beside it in PEFT's format. Raises UserError
+    in one line.
+    """
+    if params.base_weights == "nf4" and params.method != "lora":
+        raise UserError("finetune.base_weights is nf4, but 4-bit weights cannot learn; set finetune.method to lora")
+    try:
+        _finetune(params, base=base, mixture=mixture, tokens=tokens, folder=model, metrics=metrics, curve=curve)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _finetune(
+    params: FinetuneParams, *, base: Path, mixture: Path, tokens: Path, folder: Path, metrics: Path, curve: Path
+) -> None:
+    import torch
+
+    from model.batches import read_documents
+    from model.checkpoint import load_model, save_model
+    from model.lora import trainable_parameters
+    from tasks.chat import write_generation_config
+
+    training.prepare_torch(params)
+    device = training.resolve_device(params)
+    precision = training.resolve_precision(params, device)
+    decoder = load_model(base, dtype=torch.bfloat16 if precision == "bf16" else torch.float32, device=str(device))
+    _adapt(params, decoder.train())
+    trained = trainable_parameters(decoder)
+    batches = _batches(params, mixture, tokens, context=decoder.config.context)
+    compiled = training.compile_layers(params, decoder, precision=precision)
+    epochs = f"{batches.epochs_at(params.steps):.2f} epochs of the mixture"
+    training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
+    validation = read_documents(mixture / "tokens", "validation")
+    text = read_documents(tokens, "validation")
+    result = training.train(
+        params,
+        decoder,
+        name="finetune",
+        key=training.run_key(params, _files(base, mixture, tokens), facts=[precision, str(compiled), device.type]),
+        batches=batches,
+        objective=_objective(params),
+        evaluate=_evaluation(params, validation, text, base / "tokenizer.json"),
+        watch=WATCHED,
+    )
+    _finish(params, decoder, folder)
+    save_model(folder, decoder, tokenizer=base / "tokenizer.json")
+    write_generation_config(folder)
+    final = _validation_figures(decoder, validation, text, limit=params.final_evaluation_documents)
+    training.write_curve(curve, result, [WATCHED, FORGETTING])
+    figures = {
+        **training.run_figures(result),
+        "parameters": decoder.parameter_count(),
+        "parameters_trained": trained,
+        "train_epochs": batches.epochs_at(result.progress.step),
+        "val_loss": final[WATCHED],
+        "val_bits_per_byte": final[FORGETTING],
+    }
+    stage.write_metrics(metrics, figures)
+    log.info("%.4f nats a token of the answers in validation; the model is in %s", final[WATCHED], folder)
+
+
+def _files(base: Path, mixture: Path, tokens: Path) -> list[Path]:
+    """Everything that decides a byte of the weights."""
+    own = [path for path in (mixture / "tokens").iterdir() if path.is_file()]
+    return [base / "model.safetensors", base / "config.json", *own, *tokens.glob("train.*")]
+
+
+def _adapt(params: FinetuneParams, decoder: Decoder) -> None:
+    """Freeze and wrap the base model where LoRA is wanted, its matrices in 4 bits where that is."""
+    import torch
+
+    from model.lora import LoraConfig, add_lora
+    from model.nf4 import quantize_base
+
+    if params.method == "full":
+        return
+    if params.base_weights == "nf4":
+        quantize_base(decoder, double=True)
+    lora = LoraConfig(rank=params.lora.rank, alpha=params.lora.alpha, targets=params.lora.targets)
+    add_lora(decoder, lora, generator=torch.Generator().manual_seed(params.seed))
+
+
+def _finish(params: FinetuneParams, decoder: Decoder, folder: Path) -> None:
+    """Write the adapter and merge it, so that what is saved and scored is a plain model."""
+    from model.lora import merge_lora, save_adapter
+
+    if params.method == "lora":
+        save_adapter(folder / "adapter", decoder)
+        merge_lora(decoder)
+    decoder.eval()
+
+
+def _batches(params: FinetuneParams, mixture: Path, tokens: Path, *, context: int) -> PackedBatches:
+    from model.batches import PackedBatches, read_documents
+    from model.blend import task_weights, with_replay
+
+    conversations = read_documents(mixture / "tokens", "train")
+    weights = task_weights(conversations, temperature=params.temperature, chosen=_chosen(params, mixture))
+    blended = with_replay(
+        replace(conversations, weights=weights), read_documents(tokens, "train"), share=params.replay_share
+    )
+    return PackedBatches(
+        blended,
+        context=context,
+        rows=training.rows_of_a_batch(params, context),
+        packing="whole",
+        isolate=True,  # conversations never see each other
+        seed=params.seed,
+    )
+
+
+def _chosen(params: FinetuneParams, mixture: Path) -> list[int] | None:
+    """The indices of the tasks to train. Raises UserError for a task that the mixture has not."""
+    from model.batches import task_names
+
+    if params.tasks is None:
+        return None
+    names = task_names(mixture / "tokens")
+    if unknown := [name for name in params.tasks if name not in names]:
+        raise UserError(f"finetune.tasks: the mixture has no task '{unknown[0]}'; it has {', '.join(names)}")
+    return [names.index(name) for name in params.tasks]
+
+
+def _objective(params: FinetuneParams) -> Objective:
+    from functools import partial
+
+    from model.training import answer_loss
+
+    return partial(answer_loss, balance=params.answer_balance)
+
+
+def _validation_figures(
+    decoder: Decoder, conversations: Documents, text: Documents, *, limit: int | None
+) -> dict[str, float]:
+    from model.scoring import answer_nats, bits_per_byte
+
+    return {
+        WATCHED: answer_nats(decoder, conversations, limit=limit),
+        FORGETTING: bits_per_byte(decoder, text, limit=limit),
+    }
+
+
+def _evaluation(params: FinetuneParams, conversations: Documents, text: Documents, tokenizer: Path) -> Evaluation:
+    from tasks.chat import END_OF_TURN, encode_chat
+    from tasks.tokenizer_kinds import load_tokenizer
+
+    codec = load_tokenizer(tokenizer)
+    prompts = [
+        encode_chat(codec, [{"role": "user", "content": prompt}], ask=True).ids for prompt in params.sampling.prompts
+    ]
+    samples = training.Samples(params.sampling, name="finetune", prompts=prompts, tokenizer=tokenizer, stop=END_OF_TURN)
+
+    def evaluate(decoder: Decoder, step: int) -> dict[str, float]:
+        samples.tell(decoder, step=step, seed=params.seed)
+        return _validation_figures(decoder, conversations, text, limit=params.evaluation_documents)
+
+    return evaluate
+
+
+if __name__ == "__main__":
+    stage.main(finetune)

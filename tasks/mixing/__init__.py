@@ -1,0 +1,1 @@
+"""The instruction mixture: sources of tasks, templates, splits, leaks, token files, expectations."""
