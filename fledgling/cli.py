@@ -1,6 +1,7 @@
 """The command `fledgling`: each subcommand imports what it needs when it is called."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,12 +29,13 @@ def main() -> None:
 @app.command()
 def run(
     profile: Annotated[str | None, typer.Option(help="Write this profile into params.yaml first.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder that the profile reads, such as `real`.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run every stage, stale or not.")] = False,
 ) -> None:
     """Run the whole chain through the Prefect flow: raw text to a registered model."""
     from fledgling.run import run_chain
 
-    run_chain(profile=profile, force=force)
+    run_chain(profile=profile, data=data, force=force)
 
 
 @app.command()
@@ -53,14 +55,17 @@ def register() -> None:
 
 
 @app.command()
-def profile(name: Annotated[str | None, typer.Argument(help="The profile to switch to.")] = None) -> None:
+def profile(
+    name: Annotated[str | None, typer.Argument(help="The profile to switch to.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder that the profile reads, such as `real`.")] = None,
+) -> None:
     """List the profiles, or write one into params.yaml."""
     from tasks import profiles
 
     if name is None:
         typer.echo("\n".join(profiles.names()))
         return
-    changed = profiles.apply(name)
+    changed = profiles.apply(name, data=data)
     typer.echo(f"params.yaml: {', '.join(changed) if changed else 'nothing'} changed")
 
 

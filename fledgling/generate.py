@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.stage import UserError
+from tasks.workspace import MODELS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from model.generation import Decoding
 
 TASKS = ("classification", "summarization", "translation", "assistant")
-MODELS = tuple(Path("models") / name for name in ("aligned", "finetuned", "base"))  # the newest first
 
 
 def continuation(prompt: str, *, max_tokens: int, temperature: float, seed: int, version: str | None) -> str:

@@ -1,6 +1,7 @@
 """`fledgling run`: the chain from the terminal, with a warning before and a summary after."""
 
 import time
+from pathlib import Path
 
 import typer
 
@@ -9,12 +10,14 @@ from tasks.stage import UserError
 from tasks.workspace import is_dirty, is_registered, uses_git
 
 
-def run_chain(*, profile: str | None, force: bool) -> None:
+def run_chain(*, profile: str | None, data: Path | None, force: bool) -> None:
     """Runs what is stale and prints what was made; says so at once where nothing is."""
     from flows.graph import read_chain
 
     started = time.monotonic()
-    if profile is not None and (changed := profiles.apply(profile)):
+    if profile is None and data is not None:
+        raise UserError("--data is for a profile that reads a folder, such as --profile real")
+    if profile is not None and (changed := profiles.apply(profile, data=data)):
         typer.echo(f"profile {profile}: params.yaml changed in {', '.join(changed)}")
     if not uses_git():
         typer.echo("warning: no git repository here; the chain runs, but the model is bound to no commit (`git init`)")

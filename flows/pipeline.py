@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow, get_run_logger, task
@@ -19,7 +20,7 @@ from tasks import profiles, report
 
 CONSOLE = logging.getLogger("fledgling.console")  # silent unless `fledgling run` shows it
 
-Profile = Literal["laptop", "small-gpu", "tinystories"]
+Profile = Literal["laptop", "real", "small-gpu", "tinystories"]
 
 _STEP = re.compile(r"\bstep ([\d,]+) of ([\d,]+)\b")
 _OF_DVC = re.compile(
@@ -37,14 +38,17 @@ class StageFailed(Exception):
     description="Raw text to a registered model: runs what is stale.",
     task_runner=ThreadPoolTaskRunner(max_workers=4),
 )
-def pipeline(profile: Profile | None = None, force: bool = False, registered: bool = True) -> None:
+def pipeline(
+    profile: Profile | None = None, data: str | None = None, force: bool = False, registered: bool = True
+) -> None:
     """Runs the stale stages of dvc.yaml in order, independent ones side by side.
 
-    profile: the overlay to write into params.yaml first (None: leave it as it is). force: run every stage,
+    profile: the overlay to write into params.yaml first (None: leave it as it is). data: the folder that a profile
+    such as `real` reads. force: run every stage,
     stale or not. registered: whether the result becomes an MLflow model version at the end.
     """
     if profile is not None:
-        profiles.apply(profile)
+        profiles.apply(profile, data=Path(data) if data else None)
     chain = graph.read_chain()
     stages = chain.to_run(force=force)
     with Tracker(stages) as tracker, process.none_left_behind():  # the stages end first, then MLflow is told

@@ -125,13 +125,15 @@ class Batch:
     """What one optimiser step learns from. All (B, T).
 
     inputs, targets: int64, targets `IGNORE` where nothing is learnt; documents: int32, equal inside a piece of a
-    document, or None: positions may look over document ends; positions: int64, or None: 0..T-1.
+    document, or None: positions may look over document ends; positions: int64, or None: 0..T-1; counts: float32, how
+    much each target counts, together as much as there are targets, or None: 1 each.
     """
 
     inputs: Tensor
     targets: Tensor
     documents: Tensor | None = None
     positions: Tensor | None = None
+    counts: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -141,6 +143,10 @@ class Batch:
     def target_count(self) -> int:
         """How many targets the loss is a mean over."""
         return int((self.targets != IGNORE).sum())
+
+    def token_count(self) -> int:
+        """How many positions hold text, taught or not: what a step reads."""
+        return self.target_count() if self.documents is None else int((self.documents > 0).sum())
 
     def split(self, rows: int) -> Iterator[Batch]:
         """Micro-batches of at most `rows` rows."""
@@ -153,7 +159,7 @@ class Batch:
         return Batch(*(None if x is None else x.to(device) for x in self._tensors()))  # type: ignore[arg-type]
 
     def _tensors(self) -> tuple[Tensor | None, ...]:
-        return self.inputs, self.targets, self.documents, self.positions
+        return self.inputs, self.targets, self.documents, self.positions, self.counts
 
 
 class BatchSource(Protocol):

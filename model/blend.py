@@ -1,14 +1,18 @@
-"""How often each document of a mixture is seen: tasks by temperature, pretraining text replayed beside them."""
+"""How often each document of a mixture is seen: tasks by temperature, pretraining text replayed beside them; and how
+much each of its tokens counts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
-from model.batches import Documents
+from model.batches import IGNORE, Batch, BatchSource, Documents
 
 Weights = npt.NDArray[np.float32]
 
@@ -38,14 +42,17 @@ def task_weights(documents: Documents, *, temperature: float, chosen: Collection
 def with_replay(mixture: Documents, text: Documents, *, share: float) -> Documents:
     """The mixture and pretraining text in one, so that `share` of an epoch's tokens are text, all of it taught.
 
-    The text's own weights keep their proportions. Raises ValueError where share is not from 0 to below 1.
+    The text's own weights keep their proportions. Raises ValueError where share is not from 0 to below 1, and where
+    there is no text.
     """
     if not 0.0 <= share < 1.0:
         raise ValueError(f"a share of {share} is not allowed; allowed: from 0 to below 1")
     if not share:
         return mixture
     wanted = share / (1.0 - share) * expected_tokens(mixture)
-    factor = wanted / expected_tokens(text)
+    if not (there := expected_tokens(text)):
+        raise ValueError(f"{len(text)} documents of pretraining text with {there:.0f} tokens: nothing to replay")
+    factor = wanted / there
     taught = np.ones(len(text.tokens), dtype=np.bool_)
     own = np.ones(len(mixture.tokens), dtype=np.bool_) if mixture.taught is None else mixture.taught
     return replace(
@@ -62,3 +69,37 @@ def with_replay(mixture: Documents, text: Documents, *, share: float) -> Documen
 def expected_tokens(documents: Documents) -> float:
     """Tokens of an epoch, padding not counted."""
     return float(np.diff(documents.offsets) @ documents.weights.astype(np.float64))
+
+
+@dataclass(frozen=True)
+class BalancedBatches:
+    """The batches of a source, a long answer's tokens counting less; see `balanced`."""
+
+    source: BatchSource
+    balance: float
+
+    def batch(self, index: int) -> Batch:
+        """Batch `index` of the run, from 0."""
+        return balanced(self.source.batch(index), balance=self.balance)
+
+
+def balanced(batch: Batch, *, balance: float) -> Batch:
+    """The batch with its counts: a target counts length^-balance, its length the targets of its piece of a document.
+
+    0: every token counts the same; 1: every piece does, however long its answer. The counts' sum is that of the targets
+    of the whole batch, so that a step does not depend on the micro-batches it is cut into.
+    """
+    taught = batch.targets != IGNORE
+    if not balance or batch.documents is None or not taught.any():
+        return batch
+    each = _piece_lengths(batch.documents, taught).pow(-balance)
+    counts = torch.zeros(batch.targets.shape)
+    counts[taught] = each * (len(each) / each.sum())
+    return replace(batch, counts=counts)
+
+
+def _piece_lengths(documents: Tensor, taught: Tensor) -> Tensor:
+    """For each taught token, how many its piece of a document has: (taught,), float32."""
+    rows = torch.arange(len(documents))[:, None]
+    keys = (rows * (int(documents.max()) + 1) + documents)[taught]
+    return torch.bincount(keys)[keys].float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,13 +93,18 @@ def bits_per_byte(model: Decoder, documents: Documents, *, limit: int | None = N
     return float(bits.sum() / size)
 
 
-def answer_nats(model: Decoder, documents: Documents, *, limit: int | None = None) -> float:
+def answer_nats(
+    model: Decoder, documents: Documents, *, limit: int | None = None, tasks: Collection[int] | None = None
+) -> float:
     """Mean nats of the taught tokens of all conversations, or of `limit` evenly spread ones.
 
-    Raises ValueError where there is nothing to score.
+    tasks: indices of the tasks that are looked at, None: all. Raises ValueError where there is nothing to score.
     """
-    count = len(documents) if limit is None else min(limit, len(documents))
-    chosen = np.linspace(0, len(documents), count, endpoint=False).astype(np.int64).tolist()
+    places = np.arange(len(documents))
+    if tasks is not None and documents.tasks is not None:
+        places = np.flatnonzero(np.isin(documents.tasks, list(tasks)))
+    count = len(places) if limit is None else min(limit, len(places))
+    chosen = places[np.linspace(0, len(places), count, endpoint=False).astype(np.int64)].tolist()
     bits = token_bits(model, [documents.document(index) for index in chosen])
     taught = [documents.targets(index) != IGNORE for index in chosen]
     tokens = sum(int(mask.sum()) for mask in taught)

@@ -80,7 +80,8 @@ class MetricsLog:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to. tokens_per_s is over the steps of this process, evaluation and compiling left out."""
+    """What a run came to. tokens_per_s: tokens read, taught or not, over the steps of this process,
+    evaluation and compiling left out."""
 
     progress: Progress
     tokens_per_s: float
@@ -92,26 +93,15 @@ def next_token_loss(model: Decoder, batch: Batch) -> Tensor:
     return token_loss(hidden.flatten(0, 1), model.output_weight(), batch.targets.flatten(), ignore=IGNORE)
 
 
-def answer_loss(model: Decoder, batch: Batch, *, balance: float) -> Tensor:
-    """Sum of the cross entropies of a batch's targets, in nats; only their logits are ever computed. A scalar, float32.
+def answer_loss(model: Decoder, batch: Batch) -> Tensor:
+    """Sum of the cross entropies of a batch's targets, in nats, each times what it counts. A scalar, float32.
 
-    balance: 0: every token counts the same; 1: every stretch of a document does, however long its answer; between: a
-    token counts length^-balance, scaled so that the sum of the counts is that of the targets.
+    Only the targets' logits are ever computed.
     """
     hidden = model.hidden(batch.inputs, positions=batch.positions, documents=batch.documents)  # (B, T, C)
     taught = batch.targets != IGNORE
-    counts = None
-    if balance and batch.documents is not None and taught.any():
-        counts = _piece_lengths(batch.documents, taught).pow(-balance)
-        counts = counts * (len(counts) / counts.sum())
+    counts = None if batch.counts is None else batch.counts[taught]
     return token_loss(hidden[taught], model.output_weight(), batch.targets[taught], ignore=IGNORE, counts=counts)
-
-
-def _piece_lengths(documents: Tensor, taught: Tensor) -> Tensor:
-    """For each taught token, how many its stretch of a document has: (taught,), float32."""
-    rows = torch.arange(len(documents), device=documents.device)[:, None]
-    keys = (rows * (int(documents.max()) + 1) + documents)[taught]
-    return torch.bincount(keys)[keys].float()
 
 
 class Trainer:
@@ -149,7 +139,7 @@ class Trainer:
         while progress.step < progress.steps:
             started = time.monotonic()
             loss, norm = self.train_step()
-            self.clock.add(time.monotonic() - started, progress.step)
+            self.clock.add(time.monotonic() - started)
             if self._due(self.config.log_every):
                 self._write({**loss, "train/gradient_norm": norm, "train/tokens": float(progress.tokens)})
             self.clock.report(progress, loss["train/loss"])
@@ -166,7 +156,7 @@ class Trainer:
         total = 0.0
         for part in batch.split(self.config.micro_rows):
             loss = self.objective(self.model, part.to(self.model.device))
-            (loss / count).backward()  # type: ignore[no-untyped-call]
+            (loss / max(1, count)).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         if not math.isfinite(total):
             raise ValueError(f"the loss is {total} at step {progress.step + 1}: lower the learning rates")
@@ -178,8 +168,8 @@ class Trainer:
         progress.tokens += count
         progress.interval_loss += total
         progress.interval_tokens += count
-        self.clock.tokens += count
-        return {"train/loss": total / count, "train/lr_scale": scale}, norm
+        self.clock.tokens += batch.token_count()
+        return {"train/loss": total / max(1, count), "train/lr_scale": scale}, norm
 
     def _due(self, every: int) -> bool:
         return self.progress.step % every == 0 or self.progress.step == self.progress.steps
@@ -257,12 +247,14 @@ class _Clock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.steps = 0
         self.tokens = 0
         self.first: tuple[float, int] | None = None  # the first step: compiling, page faults
         self.last_report = time.monotonic()
 
-    def add(self, seconds: float, step: int) -> None:
+    def add(self, seconds: float) -> None:
         self.seconds += seconds
+        self.steps += 1
         if self.first is None:
             self.first = (seconds, self.tokens)
 
@@ -277,7 +269,7 @@ class _Clock:
             return
         self.last_report = time.monotonic()
         rate = self.tokens_per_s()
-        left = (progress.steps - progress.step) * progress.tokens / progress.step / rate if rate else 0.0
+        left = (progress.steps - progress.step) * self.tokens / max(1, self.steps) / rate if rate else 0.0
         log.info(
             "step %d of %d: loss %.3f, %s tokens/s, %d:%02d left",
             progress.step,

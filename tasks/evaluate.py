@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
-from model.batches import read_documents, vocabulary_size
+from model.batches import Documents, read_documents, vocabulary_size
 from model.checkpoint import load_model
 from model.decoder import Decoder
 from model.scoring import document_bits
@@ -93,8 +93,9 @@ def evaluate(
     """Scores every model and the baselines: on the test split, on the hand-written hold-out, on every task.
 
     Bits per byte count the end token of each document and divide by the bytes of the texts. Raises
-    UserError where a file of minimal pairs or a model can't be read.
+    UserError where a file of minimal pairs, a model or another input can't be read.
     """
+    _check_files([clean / "train.parquet", tokenizer, *(folder / "tokenizer.json" for folder in models)])
     torch.set_num_threads(params.threads)
     splits = tuple(split for split in (_read_split(tokens, name) for name in SPLITS) if split.documents)
     pairs = _pairs(params)
@@ -122,6 +123,12 @@ def evaluate(
     stage.write_text(task_plot, table.plot(results.verdicts))
     _write_comparison(figures, comparison)
     _tell(figures, results)
+
+
+def _check_files(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such file; the stages before this one make it, run `dvc repro`")
 
 
 def _load(models: Sequence[Path]) -> dict[str, Decoder]:
@@ -182,9 +189,16 @@ def _stories(params: EvaluateParams, folder: Path, decoder: Decoder, clean: Path
 
 
 def _read_split(tokens: Path, name: str) -> _Split:
-    table = read_documents(tokens, name)
+    table = _documents(tokens, name)
     documents = tuple(table.document(index) for index in range(len(table)))
     return _Split(name=name, documents=documents, sizes=np.asarray(table.bytes, dtype=np.float64))
+
+
+def _documents(tokens: Path, split: str) -> Documents:
+    try:
+        return read_documents(tokens, split)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _scorers(models: Mapping[str, Decoder], ngram: NgramModel) -> Iterator[tuple[str, Scorer]]:
@@ -196,7 +210,7 @@ def _scorers(models: Mapping[str, Decoder], ngram: NgramModel) -> Iterator[tuple
 
 def _train_baseline(params: EvaluateParams, tokens: Path) -> NgramModel:
     """The n-gram model on the train split, each document counted once."""
-    train = read_documents(tokens, "train")
+    train = _documents(tokens, "train")
     documents = [train.document(index)[:-1] for index in range(len(train))]
     log.info("training the %d-gram baseline on %d documents", params.ngram_order, len(documents))
     return train_ngram(documents, order=params.ngram_order, vocabulary_size=vocabulary_size(tokens), end=train.end_id)

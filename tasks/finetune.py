@@ -17,9 +17,11 @@ from tasks.stage import Params, UserError
 from tasks.training import Count, Positive, Share, TrainingParams
 
 if TYPE_CHECKING:
-    from model.batches import Documents, PackedBatches
+    from tokenizers import Tokenizer
+
+    from model.batches import PackedBatches
     from model.decoder import Decoder
-    from model.training import Evaluation, Objective
+    from model.training import Evaluation
 
 log = logging.getLogger(__name__)
 
@@ -69,37 +71,40 @@ def _finetune(
 ) -> None:
     import torch
 
-    from model.batches import read_documents
+    from model.blend import BalancedBatches
     from model.checkpoint import load_model, save_model
     from model.lora import trainable_parameters
+    from model.training import answer_loss
     from tasks.chat import write_generation_config
+    from tasks.tokenizer_kinds import load_tokenizer
 
+    codec = load_tokenizer(base / "tokenizer.json")
     training.prepare_torch(params)
     device = training.resolve_device(params)
     precision = training.resolve_precision(params, device)
     decoder = load_model(base, dtype=torch.bfloat16 if precision == "bf16" else torch.float32, device=str(device))
+    _check_vocabulary(decoder, mixture / "tokens", tokens)
+    validation = _Validation(params, mixture, tokens)
     _adapt(params, decoder.train())
     trained = trainable_parameters(decoder)
     batches = _batches(params, mixture, tokens, context=decoder.config.context)
     compiled = training.compile_layers(params, decoder, precision=precision)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of the mixture"
     training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
-    validation = read_documents(mixture / "tokens", "validation")
-    text = read_documents(tokens, "validation")
     result = training.train(
         params,
         decoder,
         name="finetune",
         key=training.run_key(params, _files(base, mixture, tokens), facts=[precision, str(compiled), device.type]),
-        batches=batches,
-        objective=_objective(params),
-        evaluate=_evaluation(params, validation, text, base / "tokenizer.json"),
+        batches=BalancedBatches(batches, params.answer_balance),
+        objective=answer_loss,
+        evaluate=_evaluation(params, validation, codec),
         watch=WATCHED,
     )
     _finish(params, decoder, folder)
     save_model(folder, decoder, tokenizer=base / "tokenizer.json")
     write_generation_config(folder)
-    final = _validation_figures(decoder, validation, text, limit=params.final_evaluation_documents)
+    final = validation.figures(decoder, limit=params.final_evaluation_documents)
     training.write_curve(curve, result, [WATCHED, FORGETTING])
     figures = {
         **training.run_figures(result),
@@ -116,7 +121,21 @@ def _finetune(
 def _files(base: Path, mixture: Path, tokens: Path) -> list[Path]:
     """Everything that decides a byte of the weights."""
     own = [path for path in (mixture / "tokens").iterdir() if path.is_file()]
-    return [base / "model.safetensors", base / "config.json", *own, *tokens.glob("train.*")]
+    text = [*tokens.glob("train.*"), *tokens.glob("validation.*")]
+    return [base / "model.safetensors", base / "config.json", *own, *text]
+
+
+def _check_vocabulary(decoder: Decoder, *folders: Path) -> None:
+    """Raises UserError for token files that hold ids the base model has no embedding of."""
+    from model.batches import vocabulary_size
+
+    known = decoder.config.vocabulary_size
+    for folder in folders:
+        if (size := vocabulary_size(folder)) > known:
+            raise UserError(
+                f"{folder} was written with a vocabulary of {size:,}, the base model has one of {known:,}; "
+                "all three must come from one tokenizer"
+            )
 
 
 def _adapt(params: FinetuneParams, decoder: Decoder) -> None:
@@ -175,38 +194,37 @@ def _chosen(params: FinetuneParams, mixture: Path) -> list[int] | None:
     return [names.index(name) for name in params.tasks]
 
 
-def _objective(params: FinetuneParams) -> Objective:
-    from functools import partial
+class _Validation:
+    """What is not trained on: conversations of the tasks that are trained, and pretraining text."""
 
-    from model.training import answer_loss
+    def __init__(self, params: FinetuneParams, mixture: Path, tokens: Path) -> None:
+        from model.batches import read_documents
 
-    return partial(answer_loss, balance=params.answer_balance)
+        self.conversations = read_documents(mixture / "tokens", "validation")
+        self.text = read_documents(tokens, "validation")
+        self.tasks = _chosen(params, mixture)
+
+    def figures(self, decoder: Decoder, *, limit: int | None) -> dict[str, float]:
+        """What a model makes of `limit` conversations and as many documents, None: of all."""
+        from model.scoring import answer_nats, bits_per_byte
+
+        return {
+            WATCHED: answer_nats(decoder, self.conversations, limit=limit, tasks=self.tasks),
+            FORGETTING: bits_per_byte(decoder, self.text, limit=limit),
+        }
 
 
-def _validation_figures(
-    decoder: Decoder, conversations: Documents, text: Documents, *, limit: int | None
-) -> dict[str, float]:
-    from model.scoring import answer_nats, bits_per_byte
-
-    return {
-        WATCHED: answer_nats(decoder, conversations, limit=limit),
-        FORGETTING: bits_per_byte(decoder, text, limit=limit),
-    }
-
-
-def _evaluation(params: FinetuneParams, conversations: Documents, text: Documents, tokenizer: Path) -> Evaluation:
+def _evaluation(params: FinetuneParams, validation: _Validation, codec: Tokenizer) -> Evaluation:
     from tasks.chat import END_OF_TURN, encode_chat
-    from tasks.tokenizer_kinds import load_tokenizer
 
-    codec = load_tokenizer(tokenizer)
     prompts = [
         encode_chat(codec, [{"role": "user", "content": prompt}], ask=True).ids for prompt in params.sampling.prompts
     ]
-    samples = training.Samples(params.sampling, name="finetune", prompts=prompts, tokenizer=tokenizer, stop=END_OF_TURN)
+    samples = training.Samples(params.sampling, name="finetune", prompts=prompts, codec=codec, stop=END_OF_TURN)
 
     def evaluate(decoder: Decoder, step: int) -> dict[str, float]:
         samples.tell(decoder, step=step, seed=params.seed)
-        return _validation_figures(decoder, conversations, text, limit=params.evaluation_documents)
+        return validation.figures(decoder, limit=params.evaluation_documents)
 
     return evaluate
 

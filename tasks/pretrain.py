@@ -11,6 +11,8 @@ from tasks.stage import Params, UserError
 from tasks.training import Count, Positive, TrainingParams
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from model.batches import Documents, PackedBatches
     from model.decoder import Decoder
     from model.training import Evaluation
@@ -53,8 +55,6 @@ def pretrain(params: PretrainParams, *, tokens: Path, tokenizer: Path, model: Pa
     tokens: the folder of token files; tokenizer: tokenizer.json or its folder. Raises UserError in one line.
     """
     tokenizer = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
-    if not tokenizer.exists():
-        raise UserError(f"{tokenizer}: no such file; the stage tokenize makes it, run `dvc repro`")
     try:
         _pretrain(params, tokens=tokens, tokenizer=tokenizer, folder=model, metrics=metrics, curve=curve)
     except ValueError as error:
@@ -68,7 +68,9 @@ def _pretrain(
     from model.checkpoint import save_model
     from model.scoring import bits_per_byte
     from model.training import next_token_loss
+    from tasks.tokenizer_kinds import load_tokenizer
 
+    codec = load_tokenizer(tokenizer)
     training.prepare_torch(params)
     device = training.resolve_device(params)
     precision = training.resolve_precision(params, device)
@@ -86,7 +88,7 @@ def _pretrain(
         key=training.run_key(params, files, facts=[precision, str(compiled), device.type]),
         batches=batches,
         objective=next_token_loss,
-        evaluate=_evaluation(params, validation, tokenizer),
+        evaluate=_evaluation(params, validation, codec),
         watch=WATCHED,
     )
     save_model(folder, decoder, tokenizer=tokenizer)
@@ -132,13 +134,11 @@ def _batches(params: PretrainParams, train: Documents) -> PackedBatches:
     )
 
 
-def _evaluation(params: PretrainParams, validation: Documents, tokenizer: Path) -> Evaluation:
+def _evaluation(params: PretrainParams, validation: Documents, codec: Tokenizer) -> Evaluation:
     from model.scoring import bits_per_byte
-    from tasks.tokenizer_kinds import load_tokenizer
 
-    codec = load_tokenizer(tokenizer)
     prompts = [codec.encode(prompt, add_special_tokens=False).ids for prompt in params.sampling.prompts]
-    samples = training.Samples(params.sampling, name="pretrain", prompts=prompts, tokenizer=tokenizer, stop=None)
+    samples = training.Samples(params.sampling, name="pretrain", prompts=prompts, codec=codec, stop=None)
 
     def evaluate(decoder: Decoder, step: int) -> dict[str, float]:
         samples.tell(decoder, step=step, seed=params.seed)

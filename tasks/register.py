@@ -8,13 +8,15 @@ import contextlib
 import json
 import logging
 import math
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks import report, stage, tracking, workspace
+from tasks import outcomes, report, stage, tracking, workspace
+from tasks.chat import is_taught_to_chat
 from tasks.registry import evidence, runs, store
 from tasks.registry.binding import Binding
 from tasks.registry.card import as_description, is_demonstration, model_card, sources_of
@@ -29,11 +31,12 @@ log = logging.getLogger(__name__)
 
 NAME = "fledgling"
 ALIAS = "candidate"
-MODEL = Path("models/base")
-SERVED_MODEL = Path(__file__).with_name("registry") / "served_model.py"
-CODE = Path(__file__).parents[1] / "model"  # all that the served model imports
+TASKS = Path(__file__).parent
+SERVED_MODEL = TASKS / "registry" / "served_model.py"
+CODE = TASKS.with_name("model")
+CHAT_CODE = ("__init__", "chat", "stage", "telemetry", "tokenizer_kinds")  # what tasks.chat imports, itself included
 SPLITS = ("written", "test")  # a model is judged on the first that was measured
-REQUIREMENTS = ("torch", "numpy", "tokenizers", "safetensors", "mlflow")
+REQUIREMENTS = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "mlflow")
 
 DECODING = {"max_tokens": 120, "temperature": 0.7, "top_p": 0.95, "top_k": 0, "repetition_penalty": 1.0, "seed": 0}
 
@@ -70,7 +73,7 @@ class Registered:
 
 
 def register(chain_run: str | None) -> Registered:
-    """Registers models/base with its figures, or finds the version that the same bytes already are.
+    """Registers the chain's newest model with its figures, or finds the version that the same bytes already are.
 
     chain_run: the MLflow run of the chain, which then holds the model; None: one is made from the files.
     Raises UserError where there is no finished chain, or where MLflow can't be reached.
@@ -82,14 +85,20 @@ def register(chain_run: str | None) -> Registered:
         registered = _with_mlflow(chain_run, lock, binding)
     finally:
         binding.stop()
-    stage.write_text(report.REGISTERED, json.dumps(asdict(registered), indent=2, sort_keys=True) + "\n")
+    stage.write_text(workspace.REGISTERED, json.dumps(asdict(registered), indent=2, sort_keys=True) + "\n")
     return registered
 
 
 def _check(lock: Lock) -> None:
     """Raises UserError where the model and its figures are not those of dvc.lock."""
-    for path in (MODEL, report.METRICS / "evaluate.json"):
+    told = [outcomes.TABLE] if str(outcomes.TABLE) in lock.outs else []
+    for path in (newest_model(lock), report.METRICS / "evaluate.json", *told):
         lock.check(path)
+
+
+def newest_model(lock: Lock) -> Path:
+    """The folder of the last model that the chain made; that of the first where dvc.lock names none."""
+    return next((folder for folder in workspace.MODELS if str(folder) in lock.outs), workspace.MODELS[-1])
 
 
 def _with_mlflow(chain_run: str | None, lock: Lock, binding: Binding) -> Registered:
@@ -107,7 +116,7 @@ def _with_mlflow(chain_run: str | None, lock: Lock, binding: Binding) -> Registe
 
 
 def _register(client: "MlflowClient", chain_run: str | None, lock: Lock, binding: Binding) -> Registered:
-    verdict = judge(report.read_json(report.METRICS / "evaluate.json"), MODEL.name)
+    verdict = judge(report.read_json(report.METRICS / "evaluate.json"), newest_model(lock).name)
     chosen = tags(lock, verdict, binding)
     found = find_version(client, chosen["content_key"])
     run_id = chain_run if _exists(client, chain_run) else None
@@ -177,9 +186,11 @@ def tags(lock: Lock, verdict: Verdict, binding: Binding) -> dict[str, str]:
     bound = binding.result()
     if bound.commit is None:
         log.warning("not bound to code and data: %s", bound.why_not)
+    model = newest_model(lock)
     return {
         "content_key": lock.content_key(),
-        "model_md5": lock.outs[str(MODEL)],
+        "model": model.name,
+        "model_md5": lock.outs[str(model)],
         "dvc_lock_hash": workspace.lock_hash() or "none",
         "git_commit": workspace.commit() or "none",
         "dirty": str(dirty).lower(),
@@ -188,7 +199,17 @@ def tags(lock: Lock, verdict: Verdict, binding: Binding) -> dict[str, str]:
         "demonstration": str(is_demonstration(sources_of())).lower(),
         "dvc_exp": bound.name if bound.commit else "none",
         "dvc_exp_commit": bound.commit or f"none: {bound.why_not}",
+        **task_tags(model.name),
     }
+
+
+def task_tags(model: str) -> dict[str, str]:
+    """How a model stands to the best baseline of each task, and the tasks that it lost to one."""
+    lost = report.read_json(report.METRICS / "evaluate.json").get(f"{model}_tasks_lost")
+    if lost is None:
+        return {}
+    found = {f"task_{outcome.task}": outcome.line for outcome in outcomes.read_outcomes()}
+    return {"tasks_lost": ", ".join(lost) or "none", **found}
 
 
 def _new_version(client: "MlflowClient", run_id: str, lock: Lock, chosen: Mapping[str, str]) -> Any:
@@ -196,8 +217,9 @@ def _new_version(client: "MlflowClient", run_id: str, lock: Lock, chosen: Mappin
 
     shown = ("model_md5", "git_commit", "dirty", "dvc_lock_hash", "dvc_exp_commit")
     ties = {key: chosen[key] for key in shown}
-    card = model_card(model=MODEL, name=NAME, lock=lock, ties=ties, verdict=f"{chosen['reason']}.")
-    model_id = _log_model(client, run_id)
+    model = newest_model(lock)
+    card = model_card(model=model, name=NAME, lock=lock, ties=ties, verdict=f"{chosen['reason']}.")
+    model_id = _log_model(client, run_id, model)
     _log_evidence(client, run_id, lock, card, model_id)
     try:
         client.create_registered_model(NAME, description="Small language models, each the result of a chain's run.")
@@ -223,7 +245,7 @@ def _log_evidence(client: "MlflowClient", run_id: str, lock: Lock, card: str, mo
         client.log_artifact(run_id, str(report.SAMPLES))
 
 
-def _log_model(client: "MlflowClient", run_id: str) -> str:
+def _log_model(client: "MlflowClient", run_id: str, model: Path) -> str:
     """Logs the pyfunc model (this code, safetensors, JSON: no pickle) on the run; returns MLflow's id of it.
 
     In steps, not by `pyfunc.log_model`: that opens the run again, and loads the model once more (3 s).
@@ -232,7 +254,8 @@ def _log_model(client: "MlflowClient", run_id: str) -> str:
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
     experiment = client.get_run(run_id).info.experiment_id
-    logged = client.create_logged_model(experiment, name=MODEL.name, source_run_id=run_id, model_type="text-generation")
+    logged = client.create_logged_model(experiment, name=model.name, source_run_id=run_id, model_type="text-generation")
+    params = {**DECODING, "chat": is_taught_to_chat(model)}
     with tempfile.TemporaryDirectory() as folder, _without_advice():
         path = Path(folder) / "model"
         mlflow.pyfunc.save_model(
@@ -244,10 +267,10 @@ def _log_model(client: "MlflowClient", run_id: str) -> str:
                 model_id=logged.model_id,
             ),
             python_model=str(SERVED_MODEL),
-            artifacts={"model_folder": str(MODEL)},
-            code_paths=[str(CODE)],
-            signature=_signature(),
-            input_example=_example(),
+            artifacts={"model_folder": str(model)},
+            code_paths=[str(CODE), str(_chat_code(Path(folder)))],
+            signature=_signature(params),
+            input_example=_example(params),
             pip_requirements=requirements(),
         )
         client.log_model_artifacts(logged.model_id, str(path))
@@ -267,20 +290,29 @@ def _without_advice() -> Iterator[None]:
         logging.captureWarnings(False)
 
 
-def _example() -> Any:
+def _chat_code(folder: Path) -> Path:
+    """A package `tasks` that holds what renders a chat, and nothing else of it."""
+    package = folder / TASKS.name
+    package.mkdir()
+    for name in CHAT_CODE:
+        shutil.copy(TASKS / f"{name}.py", package)
+    return package
+
+
+def _example(params: Mapping[str, Any]) -> Any:
     import pandas as pd
 
-    return pd.DataFrame({"prompt": ["Once upon a time"]}), DECODING
+    return pd.DataFrame({"prompt": ["Once upon a time"]}), dict(params)
 
 
-def _signature() -> Any:
+def _signature(params: Mapping[str, Any]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-    kinds = {int: DataType.long, float: DataType.double}
-    params = [ParamSpec(name, kinds[type(value)], value) for name, value in DECODING.items()]
+    kinds = {int: DataType.long, float: DataType.double, bool: DataType.boolean}
+    specs = [ParamSpec(name, kinds[type(value)], value) for name, value in params.items()]
     text = DataType.string
-    return ModelSignature(Schema([ColSpec(text, "prompt")]), Schema([ColSpec(text, "text")]), ParamSchema(params))
+    return ModelSignature(Schema([ColSpec(text, "prompt")]), Schema([ColSpec(text, "text")]), ParamSchema(specs))
 
 
 def requirements() -> list[str]:

@@ -4,16 +4,25 @@ import json
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tasks import outcomes, workspace
 from tasks.stage import STATE, read_yaml
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 CHAIN = Path("dvc.yaml")  # its order is the order in which seconds are told
 METRICS = Path("metrics")
 SAMPLES = Path("data/samples.md")
-REGISTERED = STATE / "registered.json"
 
+MODELS = {"base": "the base model", "finetuned": "the fine-tuned model", "aligned": "the aligned model"}
 BASELINES = {"ngram": "interpolated Kneser-Ney n-gram", "xz": "xz, primed with the training text"}
+BITS = ("bits per byte (lower is better)", "test", "hand-written hold-out")
+TASKS = ("task", "figure", "this model", "base, few-shot", "best baseline", "outcome")
+
+WIDTH = 100  # columns of the summary
+MOST_OF_A_STORY, MOST_OF_AN_ANSWER = 380, 420  # characters
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -22,114 +31,176 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def stage_markdown(stage: str) -> str:
-    """What a stage made, as a Prefect artifact: its figures and its timings."""
+    """What a stage made, as a Prefect artifact: its figures and its timings, and of `evaluate` first its table."""
     metrics = read_json(METRICS / f"{stage}.json")
     timings = read_json(STATE / "timings" / f"{stage}.json")
     lines = [f"# {stage}", "", *_table("figure", metrics), "", "## This run", "", *_table("measure", timings)]
+    if stage == "evaluate" and outcomes.TABLE.exists():
+        lines[1:1] = ["", "#" + outcomes.TABLE.read_text(encoding="utf-8").rstrip(), "", "## Every figure"]
     return "\n".join(lines) + "\n"
 
 
 def model_markdown() -> str:
-    """The registered model version, as a Prefect artifact."""
-    return "\n".join(["# The model", "", *_table("registry", read_json(REGISTERED)), "", *_bits_table()]) + "\n"
+    """The registered model version, as a Prefect artifact: which it is, its bits per byte, its tasks."""
+    parts = [
+        ["# The model"],
+        [*_table("registry", workspace.registered())],
+        [*_markdown(BITS, _bits_rows())],
+        [*task_table()],
+        [*_forgotten()],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def task_table() -> Iterator[str]:
+    """The headline figure of each task as a Markdown table; nothing where no task was evaluated."""
+    rows = [(*row[:-1], f"**{row[-1]}**" if row[-1] == "loses" else row[-1]) for row in _task_rows()]
+    if rows:
+        yield from _markdown(TASKS, rows)
+
+
+def newest_model() -> str:
+    """The name of the newest model that was evaluated."""
+    metrics = read_json(METRICS / "evaluate.json")
+    names = [folder.name for folder in workspace.MODELS]
+    return next((name for name in names if f"{name}_test_bits_per_byte" in metrics), names[-1])
 
 
 def _table(heading: str, rows: Mapping[str, Any]) -> Iterator[str]:
-    yield f"| {heading} | value |"
-    yield "|---|---|"
-    for key, value in rows.items():
-        yield f"| {key} | {_short(value)} |"
+    yield from _markdown((heading, "value"), ((key, _short(value)) for key, value in rows.items()))
+
+
+def _markdown(heading: tuple[str, ...], rows: "Iterator[tuple[str, ...]] | list[tuple[str, ...]]") -> Iterator[str]:
+    yield f"| {' | '.join(heading)} |"
+    yield f"|{'---|' * len(heading)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}"
+    if isinstance(value, list):
+        return ", ".join(map(_short, value)) or "none"
     return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
 
 
-def _bits_rows() -> Iterator[tuple[str, float | None, float | None]]:
-    """Name, bits per byte on the test split and on the hand-written hold-out, of the model and the baselines."""
+def _bits_rows() -> Iterator[tuple[str, ...]]:
+    """Name, bits per byte on the test split and on the hand-written hold-out, of the models and the baselines."""
     metrics = read_json(METRICS / "evaluate.json")
-    names = {"base": "the base model", **BASELINES}
-    for key, name in names.items():
+    for key, name in (MODELS | BASELINES).items():
         figures = [metrics.get(f"{key}_{split}_bits_per_byte") for split in ("test", "written")]
         if any(figure is not None for figure in figures):
-            yield name, figures[0], figures[1]
+            yield name, *("-" if figure is None else f"{figure:.3f}" for figure in figures)
 
 
-def _bits_table() -> Iterator[str]:
-    yield "| bits per byte | test | hand-written hold-out |"
-    yield "|---|---|---|"
-    for name, test, written in _bits_rows():
-        yield f"| {name} | {_short(test)} | {_short(written)} |"
+def _task_rows() -> Iterator[tuple[str, ...]]:
+    metrics = read_json(METRICS / "evaluate.json")
+    for found in outcomes.read_outcomes():
+        few_shot = found.told(metrics, "base_few_shot")
+        yield found.task, found.metric, found.model.value, few_shot, str(found.baseline), found.outcome
 
 
 def summary() -> str:
     """The closing words of a run: what was made, how good it is beside the baselines, where to look next."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
     out = StringIO()
-    console = Console(file=out, width=100, no_color=True, highlight=False)
+    console = Console(file=out, width=WIDTH, no_color=True, highlight=False)
     console.rule("What was made")
     for line in _made():
         console.print(escape(line))
-    table = Table("bits per byte (lower is better)", title_justify="left", box=None, pad_edge=False)
-    table.add_column("test", justify="right")
-    table.add_column("hand-written hold-out", justify="right")
-    for name, test, written in _bits_rows():
-        table.add_row(name, _bits(test), _bits(written))
-    console.print()
-    console.print(table)
+    for heading, rows in ((BITS, list(_bits_rows())), (TASKS, list(_task_rows()))):
+        if rows:
+            console.print()
+            console.print(_columns(heading, rows))
     for line in _closing():
         console.print(escape(line))
     return out.getvalue()
 
 
-def _bits(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _columns(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> "Table":
+    """A table for the terminal; columns of bare figures stand to the right."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for at, title in enumerate(heading):
+        bare = at > 0 and all(row[at] == "-" or row[at].replace(".", "").isdigit() for row in rows)
+        table.add_column(title, justify="right" if bare else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _made() -> Iterator[str]:
-    pretrain, tokenize = read_json(METRICS / "pretrain.json"), read_json(METRICS / "tokenize.json")
-    prepare = read_json(METRICS / "prepare.json")
+    prepare, tokenize, pretrain, mix, finetune = (
+        read_json(METRICS / f"{stage}.json") for stage in ("prepare", "tokenize", "pretrain", "mix", "finetune")
+    )
     if prepare:
         yield f"text       {prepare['records_kept']:,} of {prepare['records_in']:,} records kept"
     if tokenize:
         yield f"tokenizer  {tokenize['vocabulary_size']:,} ids, {tokenize['bytes_per_token']:.2f} bytes a token"
     if pretrain:
         yield f"model      {pretrain['parameters']:,} parameters, trained on {pretrain['train_tokens']:,} tokens"
-    registered = read_json(REGISTERED)
-    if registered:
+    if mix and finetune:
+        yield f"tasks      {mix['records_kept']:,} examples; fine-tuned on {finetune['train_tokens']:,} tokens of them"
+    if registered := workspace.registered():
         alias = registered.get("alias") or f"no alias: {registered.get('reason', 'see its tags')}"
         yield f"registry   {registered['name']} version {registered['version']} ({alias})"
 
 
 def _closing() -> Iterator[str]:
-    metrics = read_json(METRICS / "evaluate.json")
-    if "base_grammar_accuracy" in metrics:
-        share = f"{metrics['base_grammar_accuracy']:.1%}"
-        yield f"\ngrammar: prefers the right sentence of {share} of minimal pairs (chance 50 %)"
-    if metrics.get("base_test_bits_per_byte", 0) > metrics.get("ngram_test_bits_per_byte", float("inf")):
-        yield "\nOn the test split the n-gram model is ahead: that text repeats phrases of the training text."
-    yield from _one_story()
+    metrics, newest = read_json(METRICS / "evaluate.json"), newest_model()
+    if f"{newest}_grammar_accuracy" in metrics:
+        share = f"{metrics[f'{newest}_grammar_accuracy']:.1%}"
+        yield f"\ngrammar    prefers the right sentence of {share} of minimal pairs (chance 50 %)"
+    yield from _forgotten()
+    if metrics.get(f"{newest}_test_bits_per_byte", 0) > metrics.get("ngram_test_bits_per_byte", float("inf")):
+        yield "On the test split the n-gram model is ahead: that text repeats phrases of the training text."
+    yield from _said(newest)
     if _is_demonstration():
-        yield (
-            "\nThe text is the demonstration corpus, the built-in storybook; `make pipeline PROFILE=tinystories` "
-            "gives figures on real text."
-        )
+        yield "\nAll this is of the demonstration corpus; `make pipeline PROFILE=tinystories` takes real text."
     yield "\nseconds    " + ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in _seconds())
-    yield "\nNext: `make platform`, then http://127.0.0.1:5000 (the model and its runs, in MLflow) and"
-    yield "http://127.0.0.1:4200 (the pipeline, in Prefect); or talk to it:"
-    yield '      .venv/bin/fledgling generate --prompt "One morning, Mina found" --max-tokens 120 --temperature 0.7'
+    yield from _next()
 
 
-def _one_story() -> Iterator[str]:
-    if SAMPLES.exists():
-        samples = SAMPLES.read_text(encoding="utf-8").split("\n## ")
-        if len(samples) > 1:
-            yield "\nA story it tells (" + samples[1].replace("\n\n", ")\n\n", 1).rstrip()
+def _forgotten() -> Iterator[str]:
+    """What fine-tuning cost the newest model: bits per byte more than the base model's, grammar less."""
+    metrics, start = read_json(METRICS / "evaluate.json"), f"{newest_model()}_forgotten_"
+    where = {"bits per byte on test": "test", "on the hold-out": "written"}
+    costs = {what: metrics.get(f"{start}{split}_bits_per_byte") for what, split in where.items()}
+    parts = [f"{cost:+.3f} {what}" for what, cost in costs.items() if cost is not None]
+    if parts:
+        lost = metrics.get(f"{start}grammar_accuracy")
+        grammar = "" if lost is None else f"; grammar {-100 * lost:+.1f} points"
+        yield f"forgot     beside base: {', '.join(parts)}{grammar}"
+
+
+def _said(model: str) -> Iterator[str]:
+    """A story that the model told, and its answer to the shortest request of the samples."""
+    if not SAMPLES.exists():
+        return
+    blocks = [block.partition("\n\n") for block in SAMPLES.read_text(encoding="utf-8").split("\n## ")[1:]]
+    own = [(heading, text.strip()) for heading, _, text in blocks if heading.startswith(f"{model}, ")]
+    stories = [(heading, text) for heading, text in own if not text.startswith("> ")]
+    answers = [(heading, text) for heading, text in own if text.startswith("> ") and len(text) <= MOST_OF_AN_ANSWER]
+    if stories:
+        heading, text = stories[0]
+        yield f"\nA story it tells ({heading}):"
+        yield _cut(text, MOST_OF_A_STORY)
+    if answers:
+        heading, text = min(answers, key=lambda found: len(found[1]))
+        yield f"\nAn answer it gives ({heading}):"
+        yield "\n".join(line for line in text.splitlines() if line.strip(" >"))
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning of a text, its blank lines left out, cut after a word."""
+    joined = "\n".join(line for line in text.splitlines() if line)
+    if len(joined) <= most:
+        return joined
+    return joined[:most].rpartition(" ")[0].removesuffix(" [...]") + " [...]"
 
 
 def _is_demonstration() -> bool:
@@ -142,3 +213,12 @@ def _seconds() -> list[tuple[str, float]]:
     found = [(path.stem, read_json(path)["seconds"]) for path in (STATE / "timings").glob("*.json")]
     chain = list(read_yaml(CHAIN)["stages"]) if CHAIN.exists() else []
     return sorted(found, key=lambda row: (chain.index(row[0]) if row[0] in chain else len(chain), row[0]))
+
+
+def _next() -> Iterator[str]:
+    yield "\nNext: `make platform`, then http://127.0.0.1:5000 (MLflow: the model and its runs) and"
+    yield "http://127.0.0.1:4200 (Prefect: the pipeline); or talk to it:"
+    yield '  .venv/bin/fledgling generate --prompt "One morning, Mina found" --max-tokens 120'
+    if outcomes.TABLE.exists():
+        yield '  .venv/bin/fledgling generate --task assistant --prompt "Write a story about courage."'
+        yield f"  cat {outcomes.TABLE}    (every task, model and baseline)"

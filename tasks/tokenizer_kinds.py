@@ -6,6 +6,8 @@ from typing import Literal
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from tasks.stage import UserError
+
 Kind = Literal["bpe", "wordpiece", "unigram", "word", "character", "byte"]
 PreTokenizer = Literal["gpt-2", "qwen2"]  # both known to llama.cpp by these names
 
@@ -40,8 +42,13 @@ def train_tokenizer(
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """A tokenizer.json, its special tokens protected."""
-    return protect_special_tokens(Tokenizer.from_file(str(path)))
+    """A tokenizer.json, its special tokens protected. Raises UserError where there is none, or it can't be read."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file; the stages before this one make it, run `dvc repro`")
+    try:
+        return protect_special_tokens(Tokenizer.from_file(str(path)))
+    except Exception as error:  # the library raises nothing more particular
+        raise UserError(f"{path} is no tokenizer: {error}") from error
 
 
 def protect_special_tokens(tokenizer: Tokenizer) -> Tokenizer:

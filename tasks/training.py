@@ -24,6 +24,7 @@ from tasks.stage import Params, UserError
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
 
     from model.batches import BatchSource
     from model.decoder import Decoder
@@ -227,14 +228,12 @@ class Samples:
     """Answers to a few prompts, told in the log and kept in var/runs/STAGE/samples.jsonl."""
 
     def __init__(
-        self, sampling: Sampling, *, name: str, prompts: Sequence[list[int]], tokenizer: Path, stop: int | None
+        self, sampling: Sampling, *, name: str, prompts: Sequence[list[int]], codec: Tokenizer, stop: int | None
     ) -> None:
-        from tasks.tokenizer_kinds import load_tokenizer
-
         self.sampling = sampling
         self.path = stage.STATE / "runs" / name / "samples.jsonl"
         self.prompts = prompts
-        self.codec = load_tokenizer(tokenizer)
+        self.codec = codec
         self.stop = [] if stop is None else [stop]
 
     def tell(self, decoder: Decoder, *, step: int, seed: int) -> None:

@@ -1,12 +1,16 @@
-"""The state of the working folder: git, dvc.lock, what of it is registered."""
+"""The state of the working folder: git, dvc.lock, its models, what of it is registered."""
 
 import hashlib
+import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from tasks.report import REGISTERED, read_json
+from tasks.stage import STATE
 
 LOCK = Path("dvc.lock")
+MODELS = tuple(Path("models") / name for name in ("aligned", "finetuned", "base"))  # of the chain, the newest first
+REGISTERED = STATE / "registered.json"  # what register made last
 
 
 def uses_git() -> bool:
@@ -29,9 +33,18 @@ def lock_hash() -> str | None:
     return hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.exists() else None
 
 
+def registered() -> dict[str, Any]:
+    """The model version that the present state of the chain is; empty where it is none, or not yet."""
+    present = lock_hash()
+    if present is None or not REGISTERED.exists():
+        return {}
+    told = json.loads(REGISTERED.read_text(encoding="utf-8"))
+    return dict(told) if told.get("lock_hash") == present else {}
+
+
 def is_registered() -> bool:
     """Whether the present state of the chain is a model version already."""
-    return lock_hash() is not None and read_json(REGISTERED).get("lock_hash") == lock_hash()
+    return bool(registered())
 
 
 def _git(*arguments: str) -> str | None:

@@ -1,6 +1,7 @@
 """The house's own rules, read from its files: who imports whom, what dvc.yaml and the profiles say."""
 
 import ast
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -197,7 +198,10 @@ def leaves(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def profiles() -> dict[str, dict[str, Any]]:
-    return {path.stem: leaves(yaml.safe_load(path.read_text())) for path in (ROOT / "profiles").glob("*.yaml")}
+    from tasks.profiles import overlay
+
+    with contextlib.chdir(ROOT):
+        return {path.stem: leaves(overlay(path.stem)) for path in Path("profiles").glob("*.yaml")}
 
 
 def test_there_are_the_profiles_that_the_flow_offers() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
@@ -25,11 +25,20 @@ if TYPE_CHECKING:
 ANSWER = "\nAnswer:"  # what a base model, which knows no chat, is asked with
 
 
+class MaxTokens(Params):
+    """How long an answer may be, by the kind of task; a story is what constraints ask for."""
+
+    summarization: int = Field(ge=1)
+    translation: int = Field(ge=1)
+    assistant: int = Field(ge=1)
+    story: int = Field(ge=1)
+
+
 class AnsweringParams(Params):
     """How much a model may say, and what it is shown."""
 
     shots: int = Field(ge=1)  # examples in a base model's prompt, as many of them as fit the context
-    max_tokens: dict[Literal["summarization", "translation", "assistant", "story"], int]
+    max_tokens: MaxTokens
     story_temperature: float = Field(ge=0)  # of story requests; everything else is greedy
     batch: int = Field(ge=1)
 
@@ -54,7 +63,6 @@ class Respondent:
     chat: bool
     shots: int = 0
     seed: int = 1
-    stop: tuple[int, ...] = field(default=(END_OF_TURN,))
 
     def answer(self, kind: str, rows: Sequence[Row], train: Sequence[Row]) -> Answers:
         """Answers to the rows; train: the task's training rows, for examples and for the labels there are."""
@@ -93,17 +101,19 @@ class Respondent:
     def _generate(self, rows: Sequence[Row], examples: Sequence[Row], *, limit: str, temperature: float) -> list[str]:
         from model.generation import Decoding, generate
 
-        room = self.params.max_tokens[limit]  # type: ignore[index]
-        decoding = Decoding(max_tokens=room, temperature=temperature, top_p=0.95, top_k=0, repetition_penalty=1.0)
+        most = int(getattr(self.params.max_tokens, limit))
+        decoding = Decoding(max_tokens=most, temperature=temperature, top_p=0.95, top_k=0, repetition_penalty=1.0)
+        room = min(most, self.model.config.context // 2)  # where the context is small, a request still needs its half
         prompts = [self._prompt(row, examples, room=room) for row in rows]
         seeds = [self.seed + at for at in range(len(rows))]
-        found = generate(self.model, prompts, decoding=decoding, seeds=seeds, stop=self.stop, batch=self.params.batch)
+        stop = (END_OF_TURN,) if self.chat else ()
+        found = generate(self.model, prompts, decoding=decoding, seeds=seeds, stop=stop, batch=self.params.batch)
         texts = [str(self.tokenizer.decode(ids)).strip() for ids in found]
         return texts if self.chat or limit == "story" else [text.partition("\n")[0].strip() for text in texts]
 
     def _prompt(self, row: Row, examples: Sequence[Row], *, room: int) -> list[int]:
         """Token ids that an answer of `room` tokens can follow; of examples as many as fit, of the request its end."""
-        most = self.model.config.context - 1 - room
+        most = self.model.config.context - 1 - room  # 1: the end token in front
         if self.chat:
             return encode_chat(self.tokenizer, [{"role": "user", "content": request(row)}], ask=True).ids[-most:]
         own = self._encode(f"{request(row)}{ANSWER}")
@@ -117,7 +127,7 @@ class Respondent:
     def _continuation(self, answer: str) -> list[int]:
         if self.chat:
             return [*self._encode(answer), END_OF_TURN]
-        return [*self._encode(f" {answer}\n")]
+        return self._encode(f" {answer}\n")
 
     def _examples(self, train: Sequence[Row]) -> list[Row]:
         """Short training rows, drawn at random: long ones would leave no room for a second."""
@@ -134,9 +144,11 @@ class Respondent:
 def respondents(folder: Path, model: Decoder, params: AnsweringParams, *, seed: int) -> list[Respondent]:
     """The ways to ask a model folder: by chat where it was taught to, else with no example and with some."""
     tokenizer = load_tokenizer(folder / "tokenizer.json")
-    shared: Mapping[str, object] = {"model": model, "tokenizer": tokenizer, "params": params, "seed": seed}
-    if is_taught_to_chat(folder):
-        return [Respondent(name=folder.name, chat=True, **shared)]  # type: ignore[arg-type]
-    few = Respondent(name=f"{folder.name}_few_shot", chat=False, shots=params.shots, stop=(), **shared)  # type: ignore[arg-type]
-    none = Respondent(name=f"{folder.name}_zero_shot", chat=False, stop=(), **shared)  # type: ignore[arg-type]
-    return [few, none]
+    taught = is_taught_to_chat(folder)
+    way = Respondent(name=folder.name, model=model, tokenizer=tokenizer, params=params, chat=taught, seed=seed)
+    if taught:
+        return [way]
+    return [
+        replace(way, name=f"{folder.name}_few_shot", shots=params.shots),
+        replace(way, name=f"{folder.name}_zero_shot"),
+    ]

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
-from tasks.evaluation import task_table
 from tasks.evaluation.answering import AnsweringParams, Answers, Respondent
-from tasks.evaluation.baselines import Row, baselines_for
+from tasks.evaluation.baselines import Baseline, Row, baselines_for
 from tasks.evaluation.baselines.base import request
 from tasks.evaluation.fabrication import fabrication, refusal_figures
 from tasks.evaluation.intervals import Bootstrap, Floats, Score, with_interval
 from tasks.evaluation.swaps import gender_of, swap_gap, swapped
 from tasks.evaluation.task_scores import HEADLINE, compare, constraints_of, references_of, score
+from tasks.evaluation.task_table import Verdict
 from tasks.records import read_rows
-
-if TYPE_CHECKING:
-    from tasks.evaluation.task_table import Verdict
+from tasks.stage import UserError
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +29,8 @@ TRAIN, TEST, HOLDOUT = "train", "test", "written"
 SAID_TO_SOURCE = ("summarization", "assistant")  # kinds whose answers must not go beyond their document
 
 Figures = dict[str, float | int | str | list[str] | None]
+Scores = dict[str, dict[str, Score]]  # by who answered, then by metric
+Ways = Mapping[str, Sequence[Respondent]]  # how each model is asked, by its name, in the order of their making
 CostOfTexts = Callable[[Sequence[str]], Floats]  # bits of each text
 
 
@@ -71,7 +69,7 @@ class TaskResults:
 
 
 def read_tasks(mixture: Path, params: TaskSuiteParams) -> list[Task]:
-    """The tasks of a mixture folder, their test rows cut to what is asked for."""
+    """The tasks of a mixture folder, their test rows cut to what is asked for. Raises UserError where there is none."""
     rows = {split: _by_task(mixture / f"{split}.parquet") for split in (TRAIN, TEST, HOLDOUT)}
     return [
         Task(
@@ -86,6 +84,8 @@ def read_tasks(mixture: Path, params: TaskSuiteParams) -> list[Task]:
 
 
 def _by_task(path: Path) -> dict[str, list[Row]]:
+    if not path.exists():
+        raise UserError(f"{path}: no such file; the stage mix makes it, run `dvc repro`")
     found: dict[str, list[Row]] = defaultdict(list)
     for row in read_rows(path):
         found[str(row["task"])].append(row)
@@ -99,51 +99,63 @@ def _some(rows: Sequence[Row], most: int, stories: int) -> list[Row]:
     return [row for row in ordered if not constraints_of(row)][:most] + requests
 
 
-def evaluate_tasks(
-    tasks: Sequence[Task], models: Mapping[str, Sequence[Respondent]], params: TaskSuiteParams, bootstrap: Bootstrap
-) -> TaskResults:
-    """Answers and scores of all tasks. models: the ways to ask each model, by the model's name."""
+def evaluate_tasks(tasks: Sequence[Task], models: Ways, params: TaskSuiteParams, bootstrap: Bootstrap) -> TaskResults:
+    """Answers and scores of all tasks, by every way to ask a model and by every baseline.
+
+    The verdicts and the conversations are the newest model's.
+    """
     results = TaskResults()
+    newest = _newest(models)
     for task in tasks:
         log.info("task %s: %d questions to %d models and the baselines", task.name, len(task.test), len(models))
-        baselines = [
-            (line.name, line.answers, line.probabilities, line.how)
-            for line in baselines_for(task.kind, task.train, seed=bootstrap.seed)
-        ]
-        lines = {
-            name: Answers(by=name, texts=answers(task.test), probabilities=probabilities(task.test))
-            for name, answers, probabilities, _ in baselines
-        }
-        given = {
-            respondent.name: respondent.answer(task.kind, task.test, task.train)
-            for respondent in (one for ways in models.values() for one in ways)
-        }
-        scores = {
-            name: _scores(task, task.test, answers, params, bootstrap) for name, answers in (given | lines).items()
-        }
-        results.figures |= _named(scores, task.name)
-        results.figures |= _first_way_figures(models, scores, task.name)
+        ways = [way for own in models.values() for way in own]
+        baselines = baselines_for(task.kind, task.train, seed=bootstrap.seed)
+        answers = _answers(task, task.test, ways, baselines)
+        scores = _scores(task, task.test, answers, params, bootstrap)
+        results.figures |= _figures(scores | _by_first_way(models, scores), task.name)
         if task.written:
-            results.figures |= _written_figures(task, models, baselines, params, bootstrap)
-        results.verdicts.append(_verdict(task, models, given, lines, scores, bootstrap))
-        results.conversations += _conversation(task, models, given)
-    results.figures |= _lost(results.verdicts, models)
+            chats = [way for way in ways if way.chat]
+            written = _answers(task, task.written, chats, baselines)
+            told = _scores(task, task.written, written, params, bootstrap)
+            results.figures |= _figures(told, f"{task.name}_{HOLDOUT}")
+        results.verdicts.append(_verdict(task, newest, [line.name for line in baselines], answers, scores, bootstrap))
+        results.conversations += _conversations(task, answers[newest])
+    lost = sorted(verdict.task for verdict in results.verdicts if verdict.outcome == "loses")
+    results.figures |= {f"{newest}_tasks_lost": lost, f"{newest}_tasks": len(results.verdicts)}
     return results
 
 
+def _newest(models: Ways) -> str:
+    return list(models.values())[-1][0].name
+
+
+def _answers(
+    task: Task, rows: Sequence[Row], ways: Iterable[Respondent], baselines: Iterable[Baseline]
+) -> dict[str, Answers]:
+    """What everybody answers to the rows, by name: models first."""
+    models = {way.name: way.answer(task.kind, rows, task.train) for way in ways}
+    return models | {
+        line.name: Answers(by=line.name, texts=line.answers(rows), probabilities=line.probabilities(rows))
+        for line in baselines
+    }
+
+
 def _scores(
-    task: Task, rows: Sequence[Row], answers: Answers, params: TaskSuiteParams, bootstrap: Bootstrap
-) -> dict[str, Score]:
-    found = score(
-        task.kind,
-        rows,
-        answers.texts,
-        probabilities=answers.probabilities,
-        labels=task.labels,
-        bootstrap=bootstrap,
-        wordnet=params.wordnet,
-    )
-    return found | _beyond_the_source(task, rows, answers, bootstrap)
+    task: Task, rows: Sequence[Row], answers: Mapping[str, Answers], params: TaskSuiteParams, bootstrap: Bootstrap
+) -> Scores:
+    found = {
+        name: score(
+            task.kind,
+            rows,
+            told.texts,
+            probabilities=told.probabilities,
+            labels=task.labels,
+            bootstrap=bootstrap,
+            wordnet=params.wordnet,
+        )
+        for name, told in answers.items()
+    }
+    return {name: own | _beyond_the_source(task, rows, answers[name], bootstrap) for name, own in found.items()}
 
 
 def _beyond_the_source(task: Task, rows: Sequence[Row], answers: Answers, bootstrap: Bootstrap) -> dict[str, Score]:
@@ -161,89 +173,53 @@ def _beyond_the_source(task: Task, rows: Sequence[Row], answers: Answers, bootst
     return {name: value for name, value in found.items() if not math.isnan(value.value)}
 
 
-def _named(scores: Mapping[str, Mapping[str, Score]], task: str) -> Figures:
+def _figures(scores: Mapping[str, Mapping[str, Score]], task: str) -> Figures:
+    """`<name>_<task>_<metric>` with `_low` and `_high`."""
     figures: Figures = {}
     for name, found in scores.items():
-        for metric, value in found.items():
-            key = f"{name}_{task}_{metric}"
-            figures |= {key: value.value, f"{key}_low": value.low, f"{key}_high": value.high}
+        figures |= _with_ends(f"{name}_{task}", found)
     return figures
 
 
-def _first_way_figures(
-    models: Mapping[str, Sequence[Respondent]], scores: Mapping[str, Mapping[str, Score]], task: str
-) -> Figures:
+def _with_ends(prefix: str, found: Mapping[str, Score]) -> Figures:
+    figures: Figures = {}
+    for metric, value in found.items():
+        key = f"{prefix}_{metric}"
+        figures |= {key: value.value, f"{key}_low": value.low, f"{key}_high": value.high}
+    return figures
+
+
+def _by_first_way(models: Ways, scores: Scores) -> Scores:
     """A base model's figures under its own name are those with examples in its prompt."""
-    renamed = {name: scores[ways[0].name] for name, ways in models.items() if ways[0].name != name}
-    return _named(renamed, task)
-
-
-def _written_figures(
-    task: Task,
-    models: Mapping[str, Sequence[Respondent]],
-    baselines: Sequence[tuple[str, Callable[..., list[str]], Callable[..., Floats | None], str]],
-    params: TaskSuiteParams,
-    bootstrap: Bootstrap,
-) -> Figures:
-    """The same on the hand-written stories: `<model>_<task>_written_<metric>`."""
-    asked = task.written
-    lines = [
-        Answers(by=name, texts=answers(asked), probabilities=chances(asked)) for name, answers, chances, _ in baselines
-    ]
-    given = [way.answer(task.kind, asked, task.train) for ways in models.values() for way in ways if way.chat]
-    found = {answers.by: _scores(task, asked, answers, params, bootstrap) for answers in [*given, *lines]}
-    return _named(found, f"{task.name}_{HOLDOUT}")
+    return {name: scores[ways[0].name] for name, ways in models.items() if ways[0].name != name}
 
 
 def _verdict(
     task: Task,
-    models: Mapping[str, Sequence[Respondent]],
-    given: Mapping[str, Answers],
-    lines: Mapping[str, Answers],
-    scores: Mapping[str, Mapping[str, Score]],
+    model: str,
+    baselines: Sequence[str],
+    answers: Mapping[str, Answers],
+    scores: Scores,
     bootstrap: Bootstrap,
 ) -> Verdict:
-    """How the newest model stands beside the best baseline in the task's headline figure."""
+    """How a model stands beside the best baseline in the task's headline figure."""
     headline = HEADLINE[task.kind]
-    newest = list(models.values())[-1][0].name
-    best = max(lines, key=lambda name: scores[name][headline].value if headline in scores[name] else -math.inf)
-    ahead = compare(
-        task.kind, task.test, given[newest].texts, lines[best].texts, labels=task.labels, bootstrap=bootstrap
-    )
-    return task_table.Verdict(
-        task=task.name,
-        metric=headline,
-        rows=len(task.test),
-        model=newest,
-        baseline=best,
-        ahead=ahead,
-        figures={name: found[headline] for name, found in scores.items() if headline in found},
-        others={name: dict(found) for name, found in scores.items()},
-    )
+    best = max(baselines, key=lambda name: scores[name][headline].value if headline in scores[name] else -math.inf)
+    ours, theirs = answers[model].texts, answers[best].texts
+    ahead = compare(task.kind, task.test, ours, theirs, labels=task.labels, bootstrap=bootstrap)
+    return Verdict(task=task.name, metric=headline, model=model, baseline=best, ahead=ahead, scores=scores)
 
 
-def _lost(verdicts: Sequence[Verdict], models: Mapping[str, Sequence[Respondent]]) -> Figures:
-    newest = list(models.values())[-1][0].name
-    lost = sorted(verdict.task for verdict in verdicts if verdict.outcome == "loses")
-    return {f"{newest}_tasks_lost": lost, f"{newest}_tasks": len(verdicts)}
-
-
-def _conversation(
-    task: Task, models: Mapping[str, Sequence[Respondent]], given: Mapping[str, Answers]
-) -> Iterator[str]:
+def _conversations(task: Task, answers: Answers) -> Iterator[str]:
     """One request of each aspect with what was answered, in Markdown."""
-    way = list(models.values())[-1][0]
     seen: set[str] = set()
-    for at, row in enumerate(task.test):
+    for row, text in zip(task.test, answers.texts, strict=True):
         if row["aspect"] in seen:
             continue
         seen.add(str(row["aspect"]))
+        asked = request(row).replace("\n", "\n> ")
         expected = f"\n\n(expected: {row['answer']})" if row["answer"] and not constraints_of(row) else ""
-        yield (
-            f"## {way.name}, {task.name}: {row['aspect'] or task.kind}\n\n> "
-            + request(row).replace("\n", "\n> ")
-            + f"\n\n{given[way.name].texts[at]}{expected}\n"
-        )
+        yield f"## {answers.by}, {task.name}: {row['aspect'] or task.kind}\n\n> {asked}\n\n{text}{expected}\n"
 
 
 def swap_figures(name: str, cost: CostOfTexts, texts: Sequence[str], bootstrap: Bootstrap) -> Figures:
@@ -254,13 +230,4 @@ def swap_figures(name: str, cost: CostOfTexts, texts: Sequence[str], bootstrap: 
         return {}
     original, turned = (np.asarray(cost([pair[at] for pair in known])) for at in (0, 1))
     found = swap_gap(list(original), list(turned), [gender for _, _, gender in known], bootstrap=bootstrap)
-    figures: Figures = {f"{name}_swapped_texts": len(known)}
-    for metric, value in found.items():
-        key = f"{name}_{metric}"
-        figures |= {key: value.value, f"{key}_low": value.low, f"{key}_high": value.high}
-    return figures
-
-
-def declared_tasks(mixture: Path) -> dict[str, object]:
-    """tasks.json of a mixture: what was declared."""
-    return dict(json.loads((mixture / "tasks.json").read_text(encoding="utf-8")))
+    return {f"{name}_swapped_texts": len(known)} | _with_ends(name, found)

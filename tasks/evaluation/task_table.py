@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,28 +14,34 @@ from tasks.evaluation.intervals import Score
 GOOD_ENOUGH = 0.95  # where both reach it, a task is won by nobody and lost by nobody
 OF_A_HUNDRED = frozenset({"chrf", "bleu"})
 
-Outcome = Literal["wins", "level", "loses"]
+Outcome = Literal["wins", "level", "loses", "not measured"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """A task's headline figure for everybody, and how the newest model stands to the best baseline.
 
-    ahead: the model's figure less the baseline's, with its paired interval. others: all figures by system and metric.
+    ahead: the model's figure less the baseline's, with its paired interval. scores: all figures of everybody, by name
+    and metric; the headline one is missing where no row asks for it (story requests alone).
     """
 
     task: str
     metric: str
-    rows: int
     model: str
     baseline: str
     ahead: Score
-    figures: Mapping[str, Score]
-    others: Mapping[str, Mapping[str, Score]]
+    scores: Mapping[str, Mapping[str, Score]]
+
+    @property
+    def figures(self) -> dict[str, Score]:
+        """The headline figure of everybody who has one."""
+        return {name: found[self.metric] for name, found in self.scores.items() if self.metric in found}
 
     @property
     def outcome(self) -> Outcome:
         """loses: the figure is below the best baseline's; level: above, but by chance too, or both are good enough."""
+        if not {self.model, self.baseline} <= self.figures.keys():
+            return "not measured"
         if min(as_share(self.metric, self.figures[name].value) for name in (self.model, self.baseline)) >= GOOD_ENOUGH:
             return "level"
         if self.ahead.value < 0:
@@ -43,7 +50,7 @@ class Verdict:
 
     def line(self) -> str:
         """The verdict in one line."""
-        told = {name: _told(self.metric, self.figures[name]) for name in (self.model, self.baseline)}
+        told = {name: _told(self.metric, self.figures.get(name)) for name in (self.model, self.baseline)}
         return f"{self.task}: {self.outcome}; {self.metric} {told[self.model]}, {self.baseline} {told[self.baseline]}"
 
 
@@ -61,7 +68,7 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield "| task | figure | model | best baseline | ahead by | outcome |"
     yield "|---|---|---|---|---|---|"
     for verdict in verdicts:
-        model, line = verdict.figures[verdict.model], verdict.figures[verdict.baseline]
+        model, line = verdict.figures.get(verdict.model), verdict.figures.get(verdict.baseline)
         marked = f"**{verdict.outcome}**" if verdict.outcome == "loses" else verdict.outcome
         yield (
             f"| {verdict.task} | {verdict.metric} | {verdict.model} {_told(verdict.metric, model)} "
@@ -74,16 +81,19 @@ def _details(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield "|---|---|---|"
     for verdict in verdicts:
         for name in ranked(verdict):
-            told = "; ".join(f"{metric} {_told(metric, value)}" for metric, value in verdict.others[name].items())
+            told = "; ".join(f"{metric} {_told(metric, value)}" for metric, value in verdict.scores[name].items())
             yield f"| {verdict.task} | {name} | {told} |"
 
 
 def ranked(verdict: Verdict) -> list[str]:
     """Everybody who answered the task, the best headline figure first."""
-    return sorted(verdict.figures, key=lambda name: -verdict.figures[name].value)
+    figures = verdict.figures
+    return sorted(verdict.scores, key=lambda name: -figures[name].value if name in figures else math.inf)
 
 
-def _told(metric: str, value: Score) -> str:
+def _told(metric: str, value: Score | None) -> str:
+    if value is None or math.isnan(value.value):
+        return "-"
     digits = 1 if metric in OF_A_HUNDRED else 3
     return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
@@ -94,7 +104,7 @@ def plot(verdicts: Sequence[Verdict]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "task", "by", "metric", "share"])
     for verdict in verdicts:
-        for name in ranked(verdict):
+        for name in (name for name in ranked(verdict) if name in verdict.figures):
             share = as_share(verdict.metric, verdict.figures[name].value)
             writer.writerow([f"{verdict.task}: {name}", verdict.task, name, verdict.metric, f"{share:.6g}"])
     return text.getvalue()

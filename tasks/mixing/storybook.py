@@ -2,7 +2,6 @@
 
 import heapq
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +27,6 @@ class Story:
     id: str
     text: str
     group: str
-    weight: float
     split: str
     about_json: str
 
@@ -58,13 +56,12 @@ def read_stories(clean: Path) -> list[Story]:
 def _stories(path: Path, split: str) -> Iterator[Story]:
     if not path.exists():
         raise UserError(f"{path}: no such file; the stage prepare makes it")
-    for row in read_rows(path, ["id", "text", "group", "weight", "annotations"]):
+    for row in read_rows(path, ["id", "text", "group", "annotations"]):
         if row["annotations"] != "{}":
             yield Story(
                 id=str(row["id"]),
                 text=str(row["text"]),
                 group=str(row["group"]) or str(row["id"]),
-                weight=float(str(row["weight"])),
                 split=split,
                 about_json=str(row["annotations"]),
             )
@@ -75,8 +72,7 @@ def storybook_examples(
 ) -> tuple[list[Example], int]:
     """The examples of a view of the stories, at most as many as the parameters allow, and how many there were.
 
-    Which ones: by hash, a story in proportion to its weight (Efraimidis and Spirakis 2006), so that the
-    hand-written stories come first where they weigh more.
+    Which ones: those of the lowest hashes, so that every story is as likely as another.
     """
     examples: list[Example] = []
     available = 0
@@ -92,9 +88,8 @@ def storybook_examples(
     return examples, available
 
 
-def _rank(name: str, story: Story, index: int) -> tuple[float, str, int]:
-    share = (number(f"{name} {story.id} {index}") + 1) / 2**64
-    return -math.log(share) / story.weight, story.id, index
+def _rank(name: str, story: Story, index: int) -> tuple[int, str, int]:
+    return number(f"{name} {story.id} {index}"), story.id, index
 
 
 def _example(story: Story, index: int, source: StorybookSource, task: TaskParams) -> Example:

@@ -28,11 +28,11 @@ LIMIT_S = 300
 
 # a chain of seconds: 300 generated stories beside the written ones, a model of some 70,000 parameters
 SMALL: dict[str, Any] = {
-    "tokenize.vocabulary_size": 512,
+    "tokenize.vocabulary_size": 768,
     "tokenize.compare_on_bytes": 50_000,
     "validate.least_records": {"train": 50, "validation": 5, "test": 5, "written": 5},
     "validate.length_drift": 5.0,  # 300 stories have not the lengths of 10,000
-    "pretrain.model.context": 256,
+    "pretrain.model.context": 512,
     "pretrain.model.d_model": 64,
     "pretrain.model.n_layers": 1,
     "pretrain.model.n_heads": 1,
@@ -46,10 +46,26 @@ SMALL: dict[str, Any] = {
     "pretrain.final_evaluation_documents": 8,
     "pretrain.threads": 1,  # two that wait for each other are slow on a busy machine
     "pretrain.compile": "off",
+    "mix.evaluation_examples": {"validation": 8, "test": 8, "written": 4},
+    "mix.too_long_share": 0.9,
+    "mix.expected": {"train_examples": 20, "test_examples": 2, "label_examples": 2, "task_share": [0.01, 0.9]},
+    "finetune.sampling.max_tokens": 10,
+    "finetune.budget_tokens": 32_768,
+    "finetune.batch_tokens": 1_024,
+    "finetune.evaluations": 2,
+    "finetune.evaluation_documents": 8,
+    "finetune.final_evaluation_documents": 8,
+    "finetune.threads": 1,
+    "finetune.compile": "off",
     "evaluate.bootstrap": 100,
     "evaluate.grammar_builtin_pairs": 40,
     "evaluate.stories.count": 4,
     "evaluate.stories.max_tokens": 20,
+    "evaluate.tasks.rows": 6,
+    "evaluate.tasks.written_rows": 2,
+    "evaluate.tasks.stories": 2,
+    "evaluate.tasks.max_tokens": {"summarization": 8, "translation": 8, "assistant": 8, "story": 16},
+    "evaluate.tasks.swapped_texts": 8,
     "evaluate.threads": 1,
 }
 
@@ -233,6 +249,9 @@ def _few_stories(params: Path) -> None:
     from dvc.utils.serialize import modify_yaml
 
     with modify_yaml(params) as document:
+        for task in document["mix"]["tasks"]:
+            for source in task["sources"]:
+                source["examples"] = 60
         for source in document["ingest"]["sources"]:
             if source.get("part") == "generated":
                 source["stories"] = 300

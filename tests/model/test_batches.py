@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 
 from model.batches import (
     IGNORE,
+    Batch,
+    Documents,
     PackedBatches,
     Packing,
     epoch_order,
@@ -18,8 +21,11 @@ from model.batches import (
     pack_stream,
     pack_whole,
     read_documents,
+    task_names,
 )
-from model.training import next_token_loss
+from model.blend import balanced
+from model.decoder import Decoder
+from model.training import answer_loss, next_token_loss
 from tests.model import small
 
 
@@ -93,3 +99,125 @@ def test_files_that_do_not_fit_each_other_are_one_clear_line(tmp_path: Path) -> 
     (tokens / "meta.json").unlink()
     with pytest.raises(ValueError, match=r"meta.json cannot be read: No such file"):
         read_documents(tokens, "train")
+
+
+def conversations(*lengths: tuple[int, int], seed: int = 0) -> Documents:
+    """Conversations of (prompt, answer) tokens; an answer ends in 2, and the 0 after it ends the document."""
+    rng = np.random.default_rng(seed)
+    told = [[*rng.integers(3, 61, before + answer - 1).tolist(), 2, 0] for before, answer in lengths]
+    taught = [[*[False] * before, *[True] * answer, False] for before, answer in lengths]
+    offsets = np.cumsum([0, *map(len, told)])
+    return Documents(
+        tokens=np.array([token for ids in told for token in ids], dtype=np.uint16),
+        offsets=offsets,
+        weights=np.ones(len(told), dtype=np.float32),
+        bytes=np.diff(offsets),
+        end_id=0,
+        taught=np.array([flag for flags in taught for flag in flags], dtype=np.bool_),
+        tasks=np.zeros(len(told), dtype=np.int16),
+    )
+
+
+MIXED = ((5, 3), (9, 1), (2, 12), (20, 6), (4, 4), (7, 2), (3, 9), (25, 5))
+LONG = ((40, 3), (10, 40), (31, 1), (30, 2), (3, 3))  # cut at 32: in the prompt, in the answer, before and at its end
+
+
+def packed(documents: Documents, *, whole: bool = True) -> Batch:
+    """All documents in rows of 32."""
+    pack = pack_whole if whole else pack_stream
+    pieces = pack(np.arange(len(documents)), np.diff(documents.offsets), context=32)
+    return lay_out(pieces, range(pieces.rows), documents, context=32, isolate=True)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "stream"])
+@pytest.mark.parametrize("lengths", [MIXED, LONG], ids=["packed", "truncated"])
+def test_all_of_every_answer_is_a_target_its_end_included_and_nothing_else(
+    lengths: tuple[tuple[int, int], ...], whole: bool
+) -> None:
+    documents = conversations(*lengths)
+    batch = packed(documents, whole=whole)
+    assert documents.taught is not None
+    wanted = Counter(documents.tokens[documents.taught].tolist())
+    assert Counter(batch.targets[batch.targets != IGNORE].tolist()) == wanted
+    assert wanted[2] == len(lengths)  # the end of each answer
+    assert wanted[0] == 0  # what stands after it is not learnt
+    assert batch.target_count() == sum(answer for _, answer in lengths)
+
+
+def test_of_a_conversation_that_is_cut_each_piece_teaches_its_own_tokens() -> None:
+    documents = conversations((10, 40))  # 51 tokens: 32, then 19
+    batch = packed(documents)
+    ids = documents.document(0)
+    assert batch.rows == 2
+    assert batch.targets[0].tolist() == [IGNORE] * 10 + ids[10:32].tolist()
+    assert batch.targets[1].tolist() == ids[32:50].tolist() + [IGNORE] * 14
+    assert int(batch.targets[1, 17]) == 2
+    assert batch.inputs[1, :19].tolist() == ids[31:50].tolist()  # the piece goes on where the first one ended
+    assert batch.positions is not None
+    assert batch.positions[1, :19].tolist() == list(range(19))
+
+
+def alone(model: Decoder, documents: Documents, index: int, *, balance: float) -> float:
+    """The loss of one conversation by itself, in nats, by torch's cross entropy, times length^-balance."""
+    ids = torch.from_numpy(np.append(0, documents.document(index)))
+    targets = torch.from_numpy(documents.targets(index))
+    logits = model(ids[None, :-1])[0]
+    loss = torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
+    return float(loss.detach()) * int((targets != IGNORE).sum()) ** -balance
+
+
+@pytest.mark.parametrize("positions", ["rope", "learned"])  # only the learned ones know where a row begins
+@pytest.mark.parametrize("balance", [0.0, 0.7, 1.0])
+def test_the_answer_loss_of_a_packed_batch_is_that_of_its_conversations(balance: float, positions: str) -> None:
+    documents, model = conversations(*MIXED), small.decoder(awake=True, positions=positions)
+    batch = balanced(packed(documents), balance=balance)
+    assert batch.rows < len(documents)
+    answers = np.array([answer for _, answer in MIXED], dtype=np.float64)
+    scale = answers.sum() / (answers ** (1 - balance)).sum()  # the counts together are as many as the targets
+    expected = scale * sum(alone(model, documents, index, balance=balance) for index in range(len(documents)))
+    assert float(answer_loss(model, batch).detach()) == pytest.approx(expected, rel=1e-5)
+    parts = [float(answer_loss(model, part).detach()) for part in batch.split(1)]
+    assert sum(parts) == pytest.approx(expected, rel=1e-5)
+
+
+def test_another_neighbour_changes_nothing_for_a_conversation() -> None:
+    model, own = small.decoder(awake=True), conversations(*MIXED)
+    tokens = own.tokens.copy()
+    changed = own.offsets[2], own.offsets[3]
+    tokens[changed[0] : changed[1] - 2] = (tokens[changed[0] : changed[1] - 2] + 7) % 58 + 3
+    other = replace(own, tokens=tokens)
+    one, two = packed(own), packed(other)
+    assert not torch.equal(one.inputs, two.inputs)
+    losses = [
+        torch.nn.functional.cross_entropy(
+            model.logits(model.hidden(b.inputs, positions=b.positions, documents=b.documents)).flatten(0, 1),
+            b.targets.flatten(),
+            ignore_index=IGNORE,
+            reduction="none",
+        ).view_as(b.targets)
+        for b in (one, two)
+    ]
+    same = (one.inputs == two.inputs) & (one.targets == two.targets)
+    assert one.documents is not None
+    rows = (~same).any(dim=1)
+    touched = {(row, int(one.documents[row, at])) for row, at in (~same).nonzero().tolist()}
+    assert len(touched) == 1
+    ((row, piece),) = touched
+    neighbours = one.documents[row] != piece
+    assert torch.equal(losses[0][row][neighbours], losses[1][row][neighbours])
+    assert bool((one.targets[row][neighbours] != IGNORE).any())
+    assert not torch.allclose(losses[0][row][~neighbours], losses[1][row][~neighbours])
+    assert torch.equal(losses[0][~rows], losses[1][~rows])
+
+
+def test_flags_that_do_not_fit_the_tokens_are_one_clear_line(tmp_path: Path) -> None:
+    tokens = small.write_tokens(tmp_path)
+    np.save(tokens / "train.taught.npy", np.ones(5, dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"train\.taught\.npy: 5 entries for \d+: make the files again"):
+        read_documents(tokens, "train")
+    (tokens / "train.taught.npy").unlink()
+    np.save(tokens / "train.tasks.npy", np.zeros(3, dtype=np.int16))
+    with pytest.raises(ValueError, match=r"train\.tasks\.npy: 3 entries for 200: make the files again"):
+        read_documents(tokens, "train")
+    with pytest.raises(ValueError, match="names no tasks: it describes no mixture"):
+        task_names(tokens)

@@ -10,15 +10,18 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from model.batches import Batch
+from model.batches import IGNORE, Batch, Documents, PackedBatches, read_documents
+from model.blend import BalancedBatches
 from model.muon import OptimiserConfig, orthogonalise
 from model.schedule import Schedule
-from model.training import plateau
+from model.training import answer_loss, plateau
 from tests.model import golden, small
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +88,49 @@ def test_micro_batches_do_not_change_the_step(tmp_path: Path) -> None:
         run.train_step()
     for one, other in zip(runs[0].model.parameters(), runs[1].model.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def answers(documents: Documents) -> Documents:
+    """The same with its second half alone taught."""
+    taught = np.zeros(len(documents.tokens), dtype=np.bool_)
+    for start, end in pairwise(documents.offsets):
+        taught[(start + end) // 2 : end] = True
+    return replace(documents, taught=taught)
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.7])
+def test_micro_batches_do_not_change_a_step_of_the_answer_loss(tmp_path: Path, balance: float) -> None:
+    tokens = small.write_tokens(tmp_path)
+    documents = answers(read_documents(tokens, "train"))
+    weights = []
+    for rows in (1, 8):
+        run = small.trainer(tokens, steps=5)
+        packed = PackedBatches(documents, context=32, rows=8, packing="whole", isolate=True, seed=3)
+        run.batches, run.objective = BalancedBatches(packed, balance), answer_loss
+        run.config = replace(run.config, micro_rows=rows)
+        loss = run.train_step()[0]["train/loss"]
+        assert loss == pytest.approx(np.log(61), abs=0.05)  # the counts are as many as the targets
+        weights.append(list(run.model.parameters()))
+    for one, other in zip(*weights, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_a_batch_without_a_target_teaches_nothing(tmp_path: Path) -> None:
+    run = small.trainer(small.write_tokens(tmp_path), steps=5)
+    run.objective = answer_loss
+    batch = run.batches.batch(0)
+    nothing = replace(batch, targets=torch.full_like(batch.targets, IGNORE))
+
+    class Prompts:
+        def batch(self, index: int) -> Batch:
+            return nothing
+
+    run.batches = Prompts()
+    before = [parameter.clone() for parameter in run.model.parameters()]
+    loss, norm = run.train_step()
+    assert (loss["train/loss"], norm) == (0, 0)
+    for one, other in zip(run.model.parameters(), before, strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])

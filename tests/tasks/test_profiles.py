@@ -63,3 +63,38 @@ def test_a_broken_profile_is_one_line_and_nothing_is_written(content: str) -> No
     with pytest.raises(UserError, match=r"bad\.yaml"):
         profiles.apply("bad")
     assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_a_profile_may_be_like_another() -> None:
+    Path("profiles/bigger.yaml").write_text("profile: bigger\nlike: big\npretrain:\n  model: {n_layers: 9}\n")
+    profiles.apply("bigger")
+    found = read_yaml(Path("params.yaml"))
+    assert found["profile"] == "bigger"
+    assert found["ingest"]["sources"] == [{"name": "b", "kind": "hub"}]
+    assert found["pretrain"]["model"] == {"d_model": 512, "n_layers": 9}
+
+
+@pytest.fixture
+def reading() -> str:
+    """A profile that reads a folder of the user's."""
+    overlay = 'profile: own\ningest:\n  sources:\n    - {name: c, globs: ["{data}/*.txt"]}\n'
+    Path("profiles/own.yaml").write_text(overlay)
+    return "own"
+
+
+def test_the_folder_of_the_users_data_is_filled_in(reading: str, tmp_path: Path) -> None:
+    profiles.apply(reading, data=tmp_path)
+    assert read_yaml(Path("params.yaml"))["ingest"]["sources"][0]["globs"] == [f"{tmp_path.as_posix()}/*.txt"]
+
+
+def test_a_profile_that_reads_a_folder_wants_to_know_it(reading: str) -> None:
+    with pytest.raises(UserError, match=r"own\.yaml reads a folder of yours; name it by --data FOLDER"):
+        profiles.apply(reading)
+    with pytest.raises(UserError, match="nowhere: there is no such folder"):
+        profiles.apply(reading, data=Path("nowhere"))
+    assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_a_folder_that_no_profile_reads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"big\.yaml reads no folder of data"):
+        profiles.apply("big", data=tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tasks.chat import write_generation_config
 from tasks.records import Record, write_records
 from tasks.registry import store
 from tasks.telemetry import OFF
@@ -19,11 +20,34 @@ FIGURES = {
     "base_test_bits_per_byte": 0.8,
     "base_written_bits_per_byte": 1.0,
     "base_grammar_accuracy": 0.7,
+    "base_few_shot_assistant_token_f1": 0.123,
+    "finetuned_test_bits_per_byte": 0.85,
+    "finetuned_written_bits_per_byte": 1.1,
+    "finetuned_forgotten_written_bits_per_byte": 0.1,
+    "finetuned_girls_cost_bits": 0.25,
+    "finetuned_girls_cost_bits_low": -0.1,
+    "finetuned_girls_cost_bits_high": 0.6,
+    "finetuned_assistant_answered_unanswerable": 0.375,
+    "finetuned_assistant_written_token_f1": 0.4321,
+    "finetuned_tasks": 2,
+    "finetuned_tasks_lost": ["translation"],
     "ngram_test_bits_per_byte": 0.9,
     "ngram_written_bits_per_byte": 1.2,
     "xz_test_bits_per_byte": 1.3,
     "xz_written_bits_per_byte": 1.8,
 }
+
+TASKS = """# Tasks beside their baselines
+
+| task | figure | model | best baseline | ahead by | outcome |
+|---|---|---|---|---|---|
+| assistant | token_f1 | finetuned 0.625 [0.600, 0.650] | retrieval 0.500 [0.475, 0.525] | 0.125 [0.100, 0.150] | wins |
+| translation | chrf | finetuned 40.0 [38.0, 42.0] | phrases 45.5 [43.0, 48.0] | -5.5 [-8.0, -3.0] | **loses** |
+
+| task | by | figures (95 % intervals by bootstrap) |
+|---|---|---|
+| assistant | finetuned | token_f1 0.625 [0.600, 0.650]; exact_match 0.500 [0.450, 0.550] |
+"""
 
 DVC_YAML = """
 stages:
@@ -38,9 +62,15 @@ stages:
     params: [pretrain]
     outs: [models/base]
     metrics: [metrics/pretrain.json]
+  finetune:
+    cmd: echo
+    deps: [models/base]
+    outs: [models/finetuned]
+    metrics: [metrics/finetune.json]
   evaluate:
     cmd: echo
-    deps: [data/clean, models/base]
+    deps: [data/clean, models/base, models/finetuned]
+    outs: [metrics/tasks.md]
     metrics: [metrics/evaluate.json]
 """
 
@@ -69,7 +99,7 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def write_model(folder: Path, *, seed: int = 1) -> None:
-    """A model folder with a tokenizer of bytes."""
+    """A model folder with a tokenizer of bytes; that of a fine-tuned model says that it was taught to chat."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -93,6 +123,8 @@ def write_model(folder: Path, *, seed: int = 1) -> None:
     initialise(decoder, generator=torch.Generator().manual_seed(seed))
     save_model(folder, decoder, tokenizer=None)
     tokenizer.save(str(folder / "tokenizer.json"))
+    if folder.name == "finetuned":
+        write_generation_config(folder)
 
 
 def write_chain(folder: Path) -> None:
@@ -101,9 +133,12 @@ def write_chain(folder: Path) -> None:
         rows = [Record(text=f"{split} {n}", source="storybook-written", licence="Apache-2.0") for n in range(count)]
         write_records(folder / "data" / "clean" / f"{split}.parquet", rows)
     write_model(folder / "models" / "base")
+    write_model(folder / "models" / "finetuned", seed=11)
     write_json(folder / "metrics" / "prepare.json", {"records_in": 50, "records_kept": 42})
     write_json(folder / "metrics" / "pretrain.json", {"parameters": 5_000, "train_tokens": 10, "note": "text"})
+    write_json(folder / "metrics" / "finetune.json", {"parameters_trained": 4_000, "train_tokens": 7})
     write_json(folder / "metrics" / "evaluate.json", FIGURES)
+    (folder / "metrics" / "tasks.md").write_text(TASKS)
     write_json(folder / "var" / "timings" / "pretrain.json", {"seconds": 2.0, "train_tokens_per_s": 5.0})
     (folder / "params.yaml").write_text("prepare: {words: [a, b]}\npretrain: {model: {d_model: 16}, seed: 1}\n")
     (folder / "dvc.yaml").write_text(DVC_YAML)

@@ -13,7 +13,19 @@ from typing import Any
 
 import pytest
 
-from tasks.register import ALIAS, NAME, Registered, judge, register, requirements
+from fledgling.generate import continuation, reply
+from tasks.register import (
+    ALIAS,
+    CHAT_CODE,
+    NAME,
+    Registered,
+    _without_advice,
+    judge,
+    newest_model,
+    register,
+    requirements,
+    task_tags,
+)
 from tasks.registry import store
 from tasks.registry.evidence import Lock, dvc_md5
 from tasks.stage import UserError
@@ -29,7 +41,7 @@ def versions() -> list[Any]:
 
 
 def change_model(chain: Path, *, seed: int = 2) -> None:
-    write_model(chain / "models" / "base", seed=seed)
+    write_model(chain / "models" / "finetuned", seed=seed)
     dvc(chain, "commit", "-q", "-f")
 
 
@@ -39,12 +51,47 @@ def test_a_version_says_what_it_is(chain: Path) -> None:
     version = store.connect().get_model_version_by_alias(NAME, ALIAS)
     assert int(version.version) == registered.version == 1
     assert json.loads((chain / "var" / "registered.json").read_text())["alias"] == ALIAS
-    assert version.tags["model_md5"] == dvc_md5(Path("models/base"))
+    assert version.tags["model"] == "finetuned"
+    assert version.tags["model_md5"] == dvc_md5(Path("models/finetuned"))
     assert version.tags["git_commit"] == git(chain, "rev-parse", "HEAD").strip() == registered.commit
     assert (version.tags["beats_ngram"], version.tags["dirty"]) == ("true", "false")
     card = version.description
     for wanted in ("demonstration corpus", "storybook-written | Apache-2.0 | 30 | 3 | 4 | 5", "1.2000", "## Limits"):
         assert wanted in card
+
+
+def test_a_version_says_how_its_tasks_came_out(chain: Path) -> None:
+    register(None)
+
+    version = versions()[0]
+    assert version.tags["tasks_lost"] == "translation"
+    assert version.tags["task_assistant"] == "wins: token_f1 0.625, retrieval 0.500"
+    assert version.tags["task_translation"] == "loses: chrf 40.0, phrases 45.5"
+    card = version.description
+    assert "requests of the kinds it was taught, assistant, translation." in card
+    assert "| assistant | token_f1 | 0.625 | 0.123 | retrieval 0.500 | wins |" in card
+    assert "| translation | chrf | 40.0 | - | phrases 45.5 | **loses** |" in card
+    assert "On hand-written stories: assistant 0.432 (retrieval -)." in card
+    assert "answered: 0.375" in card
+    assert "(0: favours nobody): 0.250 [-0.100, 0.600]" in card
+    assert "hand-written hold-out: 0.100" in card
+    assert "--task assistant" in card
+
+
+def test_what_a_version_lost_is_none_or_unsaid(workspace: Path) -> None:
+    write_json(workspace / "metrics" / "evaluate.json", {"finetuned_tasks_lost": []})
+    assert task_tags("finetuned") == {"tasks_lost": "none"}
+    assert task_tags("base") == {}
+
+
+@pytest.mark.parametrize(
+    ("outs", "newest"),
+    [(("base",), "base"), (("base", "finetuned"), "finetuned"), (("finetuned", "aligned", "base"), "aligned")],
+)
+def test_the_newest_model_of_the_lock_is_registered(tmp_path: Path, outs: tuple[str, ...], newest: str) -> None:
+    made = {name: {"outs": [{"path": f"models/{name}", "md5": "0"}]} for name in outs}
+    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": made}))
+    assert newest_model(Lock(tmp_path / "dvc.lock")) == Path("models") / newest
 
 
 def test_its_run_holds_every_figure_and_every_input(chain: Path) -> None:
@@ -54,15 +101,16 @@ def test_its_run_holds_every_figure_and_every_input(chain: Path) -> None:
     run = client.get_run(registered.run_id)
     assert run.data.metrics["evaluate/base_written_bits_per_byte"] == 1.0
     inputs = {found.dataset.name: found.dataset.digest for found in run.inputs.dataset_inputs}
-    assert inputs == {path: Lock().outs[path] for path in ("data/clean", "models/base")}
+    assert inputs == {path: Lock().outs[path] for path in ("data/clean", "models/base", "models/finetuned")}
     stages = {found.info.run_name: found for found in client.search_runs([run.info.experiment_id], "tags.kind='stage'")}
-    assert set(stages) == {"prepare", "pretrain", "evaluate"}
+    assert set(stages) == {"prepare", "pretrain", "finetune", "evaluate"}
     pretrain = stages["pretrain"]
     assert pretrain.data.params == {"model.d_model": "16", "seed": "1"}
     assert pretrain.data.metrics["train_tokens_per_s"] == 5.0
     assert pretrain.data.tags["mlflow.parentRunId"] == registered.run_id
     logged = client.get_logged_model(run.outputs.model_outputs[0].model_id)
     assert {metric.key: metric.value for metric in logged.metrics}["evaluate/base_grammar_accuracy"] == 0.7
+    assert "metrics/tasks.md" in [artifact.path for artifact in client.list_artifacts(registered.run_id, "metrics")]
 
 
 def test_twice_is_one_version(chain: Path) -> None:
@@ -70,7 +118,7 @@ def test_twice_is_one_version(chain: Path) -> None:
 
     assert first == again
     assert len(versions()) == 1
-    assert len(store.connect().search_runs([store.experiment_id(store.connect())])) == 4
+    assert len(store.connect().search_runs([store.experiment_id(store.connect())])) == 5
 
 
 def test_the_second_time_mends_what_was_lost(chain: Path) -> None:
@@ -194,8 +242,8 @@ def test_without_git_it_is_registered_all_the_same(chain: Path) -> None:
 
 
 def test_a_model_that_is_not_the_locks_is_refused(chain: Path) -> None:
-    write_model(chain / "models" / "base", seed=3)
-    with pytest.raises(UserError, match=r"models/base is not what dvc.lock says it is"):
+    write_model(chain / "models" / "finetuned", seed=3)
+    with pytest.raises(UserError, match=r"models/finetuned is not what dvc.lock says it is"):
         register(None)
 
 
@@ -216,27 +264,56 @@ def test_a_server_that_is_down_is_one_line(chain: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+SERVE = """
+import json, mlflow, pandas, sys
+served = mlflow.pyfunc.load_model(sys.argv[1])
+prompts = pandas.DataFrame({"prompt": ["Once", "<|im_end|>"]})
+params = {"max_tokens": 8, "temperature": 50.0, "top_p": 1.0}
+for more in ({"seed": 1}, {"seed": 1}, {"seed": 2}, {"seed": 1, "chat": True}, {"seed": 1, "chat": False}):
+    print(json.dumps(served.predict(prompts, params=params | more).to_dict("list")))
+import model, tasks
+own = sorted(name for name in sys.modules if name.split(".")[0] in ("tasks", "flows"))
+print(json.dumps([model.__file__, tasks.__file__, own]))
+"""
+
+
 def test_the_model_serves_without_the_project(chain: Path, tmp_path: Path) -> None:
     registered = register(None)
-    code = """
-import mlflow, pandas, sys
-served = mlflow.pyfunc.load_model(sys.argv[1])
-prompts = pandas.DataFrame({"prompt": ["Once", "One day"]})
-for seed in (1, 1, 2):
-    print(served.predict(prompts, params={"max_tokens": 8, "seed": seed}).to_json())
-import model
-print(model.__file__, sorted(name for name in sys.modules if name.split(".")[0] in ("tasks", "flows")))
-"""
     environment = os.environ | {"MLFLOW_TRACKING_URI": store.tracking_uri(), "PYTHONPATH": ""}
     done = subprocess.run(
-        [sys.executable, "-c", code, registered.uri],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+        [sys.executable, "-c", SERVE, registered.uri],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    first, again, other, where = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    first, again, other, chat, raw, where = map(json.loads, done.stdout.splitlines())
     assert first == again != other
-    assert list(json.loads(first)) == ["text"]
-    assert str(chain / store.ARTIFACTS) in where
-    assert where.endswith("[]")
+    assert (list(first), first) == (["text"], chat)  # a fine-tuned model replies
+    assert raw["text"] == [
+        continuation(prompt, max_tokens=8, temperature=50.0, seed=1, version=None) for prompt in ("Once", "<|im_end|>")
+    ]
+    assert chat["text"] == [
+        reply(prompt, task="assistant", max_tokens=8, temperature=50.0, seed=1, version=None)
+        for prompt in ("Once", "<|im_end|>")
+    ]
+    *files, own = where
+    assert all(str(chain / store.ARTIFACTS) in file for file in files)
+    assert own == sorted({"tasks", *(f"tasks.{name}" for name in CHAT_CODE if name != "__init__")})
+
+
+def test_a_base_model_is_served_for_going_on_with_texts(chain: Path) -> None:
+    from mlflow import pyfunc
+
+    (chain / "models" / "finetuned" / "generation_config.json").unlink()  # as a base model's folder
+    dvc(chain, "commit", "-q", "-f")
+
+    uri = register(None).uri
+    with _without_advice():
+        served = pyfunc.load_model(uri)
+
+    schema = served.metadata.signature.params.to_dict()
+    assert {param["name"]: param["default"] for param in schema}["chat"] is False
+    with pytest.raises(ValueError, match="not taught to reply: chat must be false"):
+        served.predict({"prompt": ["Once"]}, params={"chat": True})
 
 
 def test_requirements_are_pinned() -> None:
@@ -262,22 +339,23 @@ def test_mlflow_serves_the_candidate(chain: Path, tmp_path: Path) -> None:
     registered: Registered = register(None)
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@{ALIAS}"]
-    environment = os.environ | {"MLFLOW_TRACKING_URI": store.tracking_uri(), "PYTHONPATH": ""}
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow starts `uvicorn`
+    environment = os.environ | {"MLFLOW_TRACKING_URI": store.tracking_uri(), "PYTHONPATH": "", "PATH": programs}
     server = subprocess.Popen(
         [*command, "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)],
         cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
-        body = {"dataframe_records": [{"prompt": "Once upon a time"}], "params": {"max_tokens": 8, "seed": 1}}
+        body = {"dataframe_records": [{"prompt": "Once upon a time"}], "params": {"max_tokens": 8, "chat": True}}
         for _ in range(240):
             try:
-                reply = ask(port, body)
+                told = ask(port, body)
                 break
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.25)
         else:
             pytest.fail("the server did not come up")
-        assert isinstance(reply["predictions"][0]["text"], str)
+        assert isinstance(told["predictions"][0]["text"], str)
         assert registered.alias == ALIAS
     finally:
         os.killpg(server.pid, 15)
