@@ -8,13 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROFILE ?=
+DATA ?=
 
 # the environment of the project, whatever else is activated; nothing phones home
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup pipeline repro test test-system check format bench platform lock golden clean
+.PHONY: help setup pipeline repro test test-system check format bench study platform lock golden clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,8 +30,8 @@ $(READY): pyproject.toml constraints.txt
 	@test -e .git || $(BIN)/dvc config --local core.no_scm true
 	@touch $(READY)
 
-pipeline: $(READY)  ## the whole chain, raw text to a registered model (PROFILE=tinystories for real text)
-	@$(BIN)/fledgling run $(if $(PROFILE),--profile $(PROFILE))
+pipeline: $(READY)  ## the whole chain, raw text to a registered model (PROFILE=real DATA=FOLDER for text and tasks of yours)
+	@$(BIN)/fledgling run $(if $(PROFILE),--profile $(PROFILE)) $(if $(DATA),--data $(DATA))
 
 repro: $(READY)  ## the same chain by `dvc repro`, no server of any kind
 	@$(BIN)/dvc repro
@@ -52,6 +53,9 @@ format: $(READY)  ## rewrites the code in the house style
 
 bench: $(READY)  ## what is measured, beside its public peers
 	@$(BIN)/python -m benchmarks
+
+study: $(READY)  ## LoRA beside full fine-tuning, and what 100, 300, 1,000 examples of a task are worth (after pipeline)
+	@$(BIN)/python -m benchmarks.finetuning
 
 platform: $(READY)  ## Prefect and MLflow servers on this machine, until Ctrl+C
 	@$(BIN)/fledgling platform

@@ -7,10 +7,14 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from benchmarks import generation, noop
+from benchmarks import generation, noop, training
 
 RESULTS = Path("benchmarks/results.json")
-MEASUREMENTS = (noop.noop_repro_vs_dvc, generation.generate_batch32_vs_one_by_one)
+MEASUREMENTS = (
+    noop.noop_repro_vs_dvc,
+    generation.generate_batch32_vs_one_by_one,
+    training.finetune_vs_pretrain,
+)
 
 
 def main() -> int:
