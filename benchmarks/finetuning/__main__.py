@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.finetuning.curve import learning_curve
 from benchmarks.finetuning.methods import compare_methods, rows_of
-from benchmarks.finetuning.plan import QUICK, STUDY, WHOLE, open_workspace
+from benchmarks.finetuning.plan import QUICK, STUDY, WHOLE, Plan, open_workspace, smaller
 from benchmarks.finetuning.report import markdown, svg
 from benchmarks.finetuning.runs import Figures
 from benchmarks.finetuning.scoring import scoring_of
@@ -30,22 +30,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.finetuning", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="next to no training: whether it runs at all")
     parser.add_argument("--only", choices=("methods", "curve"), help="one of the two parts")
+    parser.add_argument("--share", type=float, default=1.0, help="of the budgets, where time is short (0.3)")
     options = parser.parse_args()
     with stage.process("study"):
         logging.getLogger("benchmarks").setLevel(logging.INFO)
-        _study(quick=options.quick, parts=(options.only,) if options.only else ("methods", "curve"))
+        _study(
+            QUICK if options.quick else smaller(WHOLE, options.share),
+            parts=(options.only,) if options.only else ("methods", "curve"),
+        )
 
 
-def _study(*, quick: bool, parts: tuple[str, ...]) -> None:
-    plan, out = (QUICK, STUDY / "quick") if quick else (WHOLE, Path("benchmarks"))
+def _study(plan: Plan, parts: tuple[str, ...]) -> None:
+    out = STUDY / "quick" if plan is QUICK else Path("benchmarks")
     workspace = open_workspace(Path())
     scoring = scoring_of(workspace, plan)
     file = out / "finetuning.json"
     study: Figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    study |= {"machine": _machine(), "date": date.today().isoformat()}
+    threads = workspace.section("finetune")["threads"]
+    study |= {"machine": _machine(), "date": date.today().isoformat(), "share": plan.budget_share, "threads": threads}
     if "methods" in parts:
         study |= compare_methods(plan, workspace, scoring)
-        study["rows"] = rows_of(study["methods"])
+        told = {"machine": study["machine"], "date": study["date"]}
+        study["rows"] = [{**row, **told} for row in rows_of(study["methods"])]
         _write(file, study)
     if "curve" in parts:
         study["curve"] = []

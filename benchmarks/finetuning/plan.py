@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ class Plan:
 
 
 WHOLE = Plan(
-    budget_share=1.0, rates=(0.003, 0.01, 0.03), trial_share=0.2, wide_steps=3,
-    sizes=(100, 300, 1_000, None), curve_steps=500, curve_epochs=20,
+    budget_share=1.0, rates=(0.003, 0.01, 0.03), trial_share=0.15, wide_steps=3,
+    sizes=(100, 300, 1_000, None), curve_steps=400, curve_epochs=20,
     rows=1_000, stories=24, text_documents=None,
 )  # fmt: skip
 QUICK = Plan(
@@ -39,6 +39,14 @@ QUICK = Plan(
     sizes=(100, None), curve_steps=4, curve_epochs=1,
     rows=12, stories=2, text_documents=16,
 )  # fmt: skip
+
+
+def smaller(plan: Plan, share: float) -> Plan:
+    """The plan with a share of its training budgets. Raises UserError where it is not above 0 and at most 1."""
+    if not 0 < share <= 1:
+        raise UserError(f"--share {share:g} is not allowed; allowed: above 0, at most 1")
+    steps = max(1, round(plan.curve_steps * share))
+    return replace(plan, budget_share=plan.budget_share * share, curve_steps=steps)
 
 
 @dataclass(frozen=True, kw_only=True)

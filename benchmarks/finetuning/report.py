@@ -16,11 +16,15 @@ TITLES = {"full": "full", "lora": "LoRA", "lora_all": "LoRA, all matrices", "qlo
 def markdown(study: Figures) -> str:
     """The whole study: ways to fine-tune, memory at a larger shape, the learning curve with who wins from where on."""
     lines = ["# Fine-tuning: LoRA beside full, and what few examples are worth", ""]
-    lines.append(f"Made by `make study` on {study['date']} ({study['machine']}); 95 % intervals by bootstrap.")
+    lines.append(
+        f"Made by `make study` on {study['date']} ({study['machine']}, {study['threads']} "
+        f"thread{'s' * (study['threads'] > 1)}, {study['share']:.0%} of the budgets); 95 % intervals by bootstrap."
+    )
     if study.get("methods"):
         lines += ["", "## Ways to fine-tune, on one budget", "", *_methods(study)]
     if study.get("curve"):
-        lines += ["", "## Learning curve, one task alone", "", *_curve(study["curve"])]
+        lines += ["", "## Learning curve, one task alone", "", "![The learning curve](finetuning.svg)", ""]
+        lines += _curve(study["curve"])
     return "\n".join(lines) + "\n"
 
 
@@ -49,7 +53,11 @@ def _said_of_methods(study: Figures) -> Iterator[str]:
     peaks = ", ".join(f"{TITLES[line['name']]} {line['peak_rss_mib_wide']:,.0f} MiB" for line in study["methods"])
     yield f"- Peak memory of a random model large enough for its weights to count ({wide}): {peaks}."
     yield "- QLoRA takes the rate of LoRA on all matrices. Peak memory is that of the process, torch and all."
-    yield "- Tokens a second are positions of optimiser steps, prompts and answers alike; evaluation is left out."
+    yield (
+        "- Tokens a second are those that optimiser steps read, prompts and answers alike, evaluation left out. Ways "
+        "ran one after another: other work on the machine shows in their rates, not in their other figures."
+    )
+    yield "- Full fine-tuning has the rates of params.yaml, LoRA AdamW and the best of the rates tried."
     yield (
         f"- Forgotten: bits per byte of the test split of the pretraining text above the base model's "
         f"{study['base_bits_per_byte']:.3f}."
@@ -61,6 +69,9 @@ def _said_of_methods(study: Figures) -> Iterator[str]:
 
 
 def _curve(points: Sequence[Figures]) -> Iterator[str]:
+    yield "As many optimiser steps for every number of examples (fewer where these would be seen too often): the more "
+    yield "examples, the less often each is seen. The baselines learn from the same examples."
+    yield ""
     for task, own in _by_task(points).items():
         metric, baselines = own[0]["metric"], [name for name in own[0]["scores"] if name != "model"]
         yield f"### {task} ({metric}, {own[0]['rows']} test rows)"

@@ -42,9 +42,8 @@ class Run:
 
     @property
     def tokens_per_s(self) -> float:
-        """Positions of optimiser steps a second: taught and prompt alike, evaluation and the first step left out."""
-        positions = self.figures["train_steps"] * self.section["batch_tokens"]
-        return float(self.timings["train_tokens_per_s"] * positions / max(1, self.figures["train_tokens"]))
+        """Tokens that optimiser steps read a second, prompts and answers; evaluation and the first step left out."""
+        return float(self.timings["train_tokens_per_s"])
 
 
 def finetuned(

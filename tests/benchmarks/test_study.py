@@ -113,7 +113,8 @@ def method(name: str, trained: int, memory: float) -> dict[str, Any]:
 
 
 STUDY: dict[str, Any] = {
-    "machine": "here", "date": "2026-01-01", "base_bits_per_byte": 1.1, "wide": {"d_model": 512},
+    "machine": "here", "date": "2026-01-01", "share": 1.0, "threads": 2, "base_bits_per_byte": 1.1,
+    "wide": {"d_model": 512},
     "methods": [method("full", 1000, 400.0), method("lora", 20, 300.0)],
     "baselines": {"tfidf": {"classification": {"metric": "macro_f1", **score(0.7)}}},
     "curve": [point(300, 0.9, 0.5), point(100, 0.5, 0.5)],
@@ -130,7 +131,9 @@ def test_the_page_says_what_the_study_found() -> None:
 
 def test_a_page_of_one_part_is_a_page() -> None:
     assert "Learning curve" not in markdown({key: value for key, value in STUDY.items() if key != "curve"})
-    assert "Ways to fine-tune" not in markdown({key: STUDY[key] for key in ("machine", "date", "curve")})
+    assert "Ways to fine-tune" not in markdown(
+        {key: STUDY[key] for key in ("machine", "date", "share", "threads", "curve")}
+    )
 
 
 def test_lora_reaches_its_bars_by_parameters_and_memory() -> None:
