@@ -15,7 +15,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup pipeline repro test test-system check format bench study platform lock golden clean
+.PHONY: help setup pipeline repro test test-slow test-system check format bench study platform lock golden clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ repro: $(READY)  ## the same chain by `dvc repro`, no server of any kind
 
 test: $(READY)  ## every test
 	@$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## the tests that take a minute or more each, left out of `make test`
+	@$(BIN)/python -m pytest -m slow
 
 test-system:  ## Debian packages that some tests need (chromium, PostgreSQL)
 	@.ci/system-packages

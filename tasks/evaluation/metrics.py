@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import datasets
-import evaluate
 
+from tasks.evaluation.library import evaluate
 from tasks.stage import STATE
 
 TEXTS = datasets.Features({"predictions": datasets.Value("string")})
@@ -27,7 +27,7 @@ class LocalMetric(evaluate.Metric):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(experiment_id=uuid.uuid4().hex, keep_in_memory=True, cache_dir=str(STATE / "evaluate"))
 
-    def _info(self) -> evaluate.MetricInfo:
+    def _info(self) -> Any:
         return evaluate.MetricInfo(
             description=self.what,
             citation=self.source,

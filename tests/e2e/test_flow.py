@@ -168,6 +168,7 @@ def test_ctrl_c_leaves_nothing_behind_and_the_next_run_goes_on(
     assert changeable.processes() == []
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_killed_is_tried_again_and_goes_on(
     changeable: Workspace, prefect_api: str, second_seed: tuple[Workspace, str]
 ) -> None:

@@ -18,7 +18,7 @@ from flows.local import free_port
 from tests.e2e.registry import registry
 from tests.e2e.workspace import FLEDGLING, LIMIT_S, Workspace, ended_after, from_stage_on, succeeded, wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
 
 HISTORY = """
 import json, sys
