@@ -3,9 +3,11 @@
 import contextlib
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,7 @@ def run_pipeline(*, profile: str | None, force: bool) -> None:
     import httpx
 
     _show_lines()
-    with _api():
+    with _api(), _interrupt_is_heard():
         from prefect.exceptions import PrefectException
 
         from flows.pipeline import StageFailed, pipeline
@@ -36,6 +38,29 @@ def run_pipeline(*, profile: str | None, force: bool) -> None:
         except (PrefectException, httpx.HTTPError) as error:
             line = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"Prefect: {line}") from error
+
+
+@contextlib.contextmanager
+def _interrupt_is_heard() -> Iterator[None]:
+    """Ctrl+C ends the run also where its exception comes up in a callback of a library that swallows it (seen once)."""
+    came = threading.Event()
+
+    def on_interrupt(*_: object) -> None:
+        came.set()
+        process.end_soon()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    except Exception:
+        if came.is_set():
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came.is_set():
+        raise KeyboardInterrupt
 
 
 def _show_lines() -> None:

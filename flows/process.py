@@ -16,6 +16,7 @@ _WATCH = 'read -r group && { read -r _; kill -TERM "-$group"; sleep "$1"; kill -
 _GRACE_S = 5.0
 
 _LIVE: dict[subprocess.Popen[str], subprocess.Popen[bytes]] = {}  # each with its watcher
+_KEPT: list[subprocess.Popen[str]] = []  # what was live before the block of `none_left_behind`
 _LOCK = threading.Lock()
 _ENDING = threading.Event()  # set while a block of `none_left_behind` is left by an exception: nothing new is run
 
@@ -108,6 +109,12 @@ def stop_all(*, but: Iterable[subprocess.Popen[str]] = ()) -> None:
         stop(process)
 
 
+def end_soon() -> None:
+    """Ends what the block of `none_left_behind` started, from beside: for a signal's handler, which must not wait."""
+    _ENDING.set()
+    threading.Thread(target=stop_all, kwargs={"but": _KEPT.copy()}, daemon=True).start()
+
+
 def ending() -> bool:
     """Whether a block of `none_left_behind` was left by an exception: what ends now was ended, it did not fail."""
     return _ENDING.is_set()
@@ -121,10 +128,10 @@ def none_left_behind() -> Iterator[None]:
     """
     _ENDING.clear()
     with _LOCK:
-        before = tuple(_LIVE)
+        _KEPT[:] = _LIVE
     try:
         yield
     except BaseException:
         _ENDING.set()
-        stop_all(but=before)
+        stop_all(but=_KEPT.copy())
         raise
