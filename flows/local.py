@@ -42,7 +42,9 @@ def run_pipeline(*, profile: str | None, force: bool) -> None:
 
 @contextlib.contextmanager
 def _interrupt_is_heard() -> Iterator[None]:
-    """Ctrl+C ends the run also where its exception comes up in a callback of a library that swallows it (seen once)."""
+    """SIGINT ends the run: also where a script started it in the background, which begins with the signal ignored, and
+    where the exception comes up in a callback of a library that swallows it.
+    """
     came = threading.Event()
 
     def on_interrupt(*_: object) -> None:
