@@ -7,6 +7,7 @@ Whatever happens to MLflow stops nothing: one warning on standard error, exit co
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -291,9 +292,13 @@ class Sender:
             return False
 
     def _announce(self) -> None:
-        if self.chain.run_id is not None and not self._announced:
+        if self.chain.run_id is None or self._announced:
+            return
+        try:
             print(f"run {self.chain.run_id}", flush=True)
-            self._announced = True
+        except BrokenPipeError:  # the flow is gone: nobody waits for the line
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self._announced = True
 
 
 def listen(lines: Iterable[str], events: "SimpleQueue[Event]") -> None:
