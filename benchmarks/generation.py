@@ -75,7 +75,7 @@ def _prompts() -> list[list[int]]:
 def _tokens_per_s(model: "Decoder", prompts: list[list[int]], *, batch: int) -> float:
     from model.generation import Decoding, generate
 
-    decoding = Decoding(max_tokens=MAX_TOKENS, temperature=0.6, top_p=0.95, top_k=0, repetition_penalty=1.0)
+    decoding = Decoding(max_tokens=MAX_TOKENS, temperature=0.6, top_p=0.95)
     started = time.perf_counter()
     texts = generate(model, prompts, decoding=decoding, seeds=range(len(prompts)), stop=STOP, batch=batch)
     return sum(map(len, texts)) / (time.perf_counter() - started)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from model.decoder import Decoder
-    from model.generation import Decoding
 
 TASKS = ("classification", "summarization", "translation", "assistant")
 
@@ -59,17 +58,17 @@ def newest_model() -> Path:
 
 
 def _continue(folder: Path, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> str:
-    from model.generation import generate
+    from model.generation import Decoding, generate
 
     model, tokenizer = _load(folder)
     ids = tokenizer.encode(prompt, add_special_tokens=False).ids
-    decoding = _decoding(max_tokens=max_tokens, temperature=temperature)
+    decoding = Decoding(max_tokens=max_tokens, temperature=temperature)
     (added,) = generate(model, [ids], decoding=decoding, seeds=[seed])
     return str(tokenizer.decode(added, skip_special_tokens=False))
 
 
 def _reply(folder: Path, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> str:
-    from model.generation import generate
+    from model.generation import Decoding, generate
     from tasks.chat import END_OF_TURN, encode_chat, is_taught_to_chat
 
     if (folder / "model.safetensors").exists() and not is_taught_to_chat(folder):
@@ -79,7 +78,7 @@ def _reply(folder: Path, prompt: str, *, max_tokens: int, temperature: float, se
         )
     model, tokenizer = _load(folder)
     ids = encode_chat(tokenizer, [{"role": "user", "content": prompt}], ask=True).ids
-    decoding = _decoding(max_tokens=max_tokens, temperature=temperature)
+    decoding = Decoding(max_tokens=max_tokens, temperature=temperature)
     (added,) = generate(model, [ids], decoding=decoding, seeds=[seed], stop=(END_OF_TURN,))
     return str(tokenizer.decode(added, skip_special_tokens=True)).strip()
 
@@ -93,12 +92,6 @@ def _load(folder: Path) -> "tuple[Decoder, Tokenizer]":
         return load_model(folder), load_tokenizer(folder / "tokenizer.json")
     except Exception as error:  # tokenizers raises a bare Exception
         raise UserError(f"{folder}: {str(error).splitlines()[0]}; `make pipeline` makes the model anew") from None
-
-
-def _decoding(*, max_tokens: int, temperature: float) -> "Decoding":
-    from model.generation import Decoding
-
-    return Decoding(max_tokens=max_tokens, temperature=temperature, top_p=1.0, top_k=0, repetition_penalty=1.0)
 
 
 def _download(version: str, scratch: Path) -> Path:

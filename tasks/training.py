@@ -244,8 +244,6 @@ class Samples:
             max_tokens=self.sampling.max_tokens,
             temperature=self.sampling.temperature,
             top_p=self.sampling.top_p,
-            top_k=0,
-            repetition_penalty=1.0,
         )
         seeds = [seed + at for at in range(len(self.prompts))]
         answers = generate(decoder, self.prompts, decoding=decoding, seeds=seeds, stop=self.stop)

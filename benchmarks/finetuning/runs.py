@@ -34,7 +34,7 @@ class Run:
     folder: Path
     section: Mapping[str, Any]  # its parameters
     figures: Figures  # metrics/finetune.json
-    timings: Figures  # var/timings/finetune.json, its peak_rss_mib of the process alone
+    timings: Figures  # var/timings/finetune.json
 
     @property
     def model(self) -> Path:
@@ -66,11 +66,11 @@ def finetuned(
         log.info("%s: %s tokens", name, f"{section['budget_tokens']:,}")
         _run(folder, section, inputs, workspace)
         stage.write_text(ended, json.dumps({"key": key}) + "\n")
-    figures, timings, peak = (
+    figures, timings = (
         json.loads((folder / path).read_text(encoding="utf-8"))
-        for path in ("finetune.json", "var/timings/finetune.json", "peak.json")
+        for path in ("finetune.json", "var/timings/finetune.json")
     )
-    return Run(folder=folder, section=section, figures=figures, timings=timings | peak)
+    return Run(folder=folder, section=section, figures=figures, timings=timings)
 
 
 def changed(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,8 +93,7 @@ def _run(folder: Path, section: Mapping[str, Any], inputs: Mapping[str, Path], w
     stage.write_text(folder / "params.yaml", yaml.safe_dump({"finetune": dict(section)}, sort_keys=False))
     outs = {"model": "model", "metrics": "finetune.json", "curve": "finetune.csv"}
     options = [part for key, path in {**inputs, **outs}.items() for part in (f"--{key}", str(path))]
-    runner = [sys.executable, "-m", "benchmarks.finetuning.measured", "peak.json"]
-    command = [*runner, "tasks.finetune", "--params", "params.yaml", *options]
+    command = [sys.executable, "-m", "tasks.finetune", "--params", "params.yaml", *options]
     environment = {**os.environ, "PYTHONPATH": str(workspace.root)}
     with (folder / "log.txt").open("w", encoding="utf-8") as told:
         done = subprocess.run(command, cwd=folder, env=environment, stdout=told, stderr=subprocess.STDOUT, check=False)

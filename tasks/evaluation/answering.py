@@ -102,7 +102,7 @@ class Respondent:
         from model.generation import Decoding, generate
 
         most = int(getattr(self.params.max_tokens, limit))
-        decoding = Decoding(max_tokens=most, temperature=temperature, top_p=0.95, top_k=0, repetition_penalty=1.0)
+        decoding = Decoding(max_tokens=most, temperature=temperature, top_p=0.95)
         room = min(most, self.model.config.context // 2)  # where the context is small, a request still needs its half
         prompts = [self._prompt(row, examples, room=room) for row in rows]
         seeds = [self.seed + at for at in range(len(rows))]

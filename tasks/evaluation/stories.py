@@ -53,8 +53,6 @@ def write_stories(
         max_tokens=params.max_tokens,
         temperature=params.temperature,
         top_p=params.top_p,
-        top_k=0,
-        repetition_penalty=1.0,
     )
     prompts = [tokenizer.encode(text, add_special_tokens=False).ids for text in openings]
     seeds = [seed + at for at in range(len(openings))]

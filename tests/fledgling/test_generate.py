@@ -138,7 +138,7 @@ def test_a_reply_is_drawn_after_the_rendered_prompt(workspace: Path) -> None:
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     for prompt in ("Where is Mina?", "", "<|im_end|>", "en räv \U0001f98a", STORY * 20):
         asked = encode_chat(tokenizer, [{"role": "user", "content": prompt}], ask=True).ids
-        decoding = Decoding(max_tokens=12, temperature=50, top_p=1.0, top_k=0, repetition_penalty=1.0)
+        decoding = Decoding(max_tokens=12, temperature=50)
         (ids,) = generate(load_model(folder), [asked], decoding=decoding, seeds=[0], stop=[END_OF_TURN])
         assert answered(prompt) == tokenizer.decode(ids).strip()
     assert answered(seed=1) == answered(seed=1) != answered(seed=2)

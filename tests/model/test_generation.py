@@ -12,7 +12,7 @@ from model.decoder import Decoder
 from model.generation import Decoding, draw, generate
 from tests.model import small
 
-GREEDY = Decoding(max_tokens=50, temperature=0.0, top_p=1.0, top_k=0, repetition_penalty=1.0)
+GREEDY = Decoding(max_tokens=50, temperature=0.0)
 DRAWN = Decoding(max_tokens=12, temperature=1.0, top_p=0.9, top_k=20, repetition_penalty=1.1)
 PROMPTS = [[4, 5, 6], [7], list(range(1, 20)), [], [9] * 31, [3] * 40, [8, 2], [11, 12], [13], [50, 40, 30]]
 
@@ -105,7 +105,7 @@ def test_draws_follow_the_cut_and_sharpened_probabilities() -> None:
 
     def shares(**changes: Any) -> list[float]:
         decoding = replace(
-            Decoding(max_tokens=1, temperature=1.0, top_p=1.0, top_k=0, repetition_penalty=1.0), **changes
+            Decoding(max_tokens=1, temperature=1.0), **changes
         )
         seen = torch.tensor([[True, False, False, False]]).expand(1000, 4)
         drawn = draw(logits.expand(1000, 4), decoding, chances=chances, seen=seen)
@@ -123,7 +123,7 @@ def test_draws_follow_the_cut_and_sharpened_probabilities() -> None:
 def test_a_wide_nucleus_is_found_beyond_the_head() -> None:
     logits = torch.zeros(2, 500)
     logits[1, :3] = 20.0
-    decoding = Decoding(max_tokens=1, temperature=1.0, top_p=0.9, top_k=0, repetition_penalty=1.0)
+    decoding = Decoding(max_tokens=1, temperature=1.0, top_p=0.9)
     logits[0] = torch.linspace(0, 0.1, 500)
     picks = [
         draw(logits, decoding, chances=torch.full((2, 1), c, dtype=torch.float64), seen=None) for c in (0.0, 0.999)
@@ -133,7 +133,7 @@ def test_a_wide_nucleus_is_found_beyond_the_head() -> None:
 
 def test_impossible_decoding_is_one_clear_line() -> None:
     with pytest.raises(ValueError, match=r"top_p=1\.5 above 0 and at most 1"):
-        Decoding(max_tokens=1, temperature=0.0, top_p=1.5, top_k=0, repetition_penalty=1.0)
+        Decoding(max_tokens=1, temperature=0.0, top_p=1.5)
     with pytest.raises(ValueError, match="2 prompts need as many seeds, not 1"):
         generate(small.decoder(), [[1], [2]], decoding=GREEDY, seeds=[1])
     with pytest.raises(ValueError, match="batch=0 is below 1"):
