@@ -33,7 +33,13 @@ from tasks.stage import Params, UserError
 log = logging.getLogger(__name__)
 
 WRITTEN = "written"
-SPLITS = ("train", "validation", "test", WRITTEN)
+JUDGES = ("judge_a", "judge_b")  # what the heuristic judges learn from, and no model that they judge
+SPLITS = ("train", "validation", "test", WRITTEN, *JUDGES)
+SHARED_OUT = ("test", "validation", *JUDGES)  # in this order along the line of hashes; the rest is train
+    "test",
+    "validation",
+    *JUDGES,
+)  # in this order along the line of hashes: a share that grows takes from train
 REASONS = (
     "replacement_characters",
     "mojibake",
@@ -53,11 +59,20 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class SplitParams(Params):
-    """The shares of the evaluation splits; the rest is for training."""
+    """The shares of the evaluation splits and of the judges'; the rest is for training."""
 
     validation: float = Field(gt=0, lt=0.5)
     test: float = Field(gt=0, lt=0.5)
+    judge_a: float = Field(gt=0, lt=0.5)
+    judge_b: float = Field(gt=0, lt=0.5)
     seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_some_to_train_on(self) -> "SplitParams":
+        shares = [getattr(self, name) for name in SHARED_OUT]
+        if sum(shares) >= 1:
+            raise ValueError(f"{' + '.join(SHARED_OUT)} is {sum(shares):g}; nothing would be left to train on")
+        return self
 
 
 class PrepareParams(CleaningParams):
@@ -292,9 +307,11 @@ def _verdict(position: int, rows: _Rows, decisions: _Decisions) -> tuple[str, st
 def _split_of(key: int, decisions: _Decisions, params: SplitParams) -> str:
     """By the hash of the cluster's least key: it doesn't depend on the order of the records."""
     point = _hash(f"split {params.seed} {decisions.clusters.find(key)}") / 2**64
-    if point < params.test:
-        return "test"
-    return "validation" if point < params.test + params.validation else "train"
+    for name in SHARED_OUT:
+        point -= getattr(params, name)
+        if point < 0:
+            return name
+    return "train"
 
 
 def _hash(text: str) -> int:

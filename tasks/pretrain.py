@@ -49,20 +49,24 @@ class PretrainParams(TrainingParams):
     isolate_documents: bool
 
 
-def pretrain(params: PretrainParams, *, tokens: Path, tokenizer: Path, model: Path, metrics: Path, curve: Path) -> None:
-    """Train a decoder on token files and write the model folder, its figures and its curve.
+def pretrain(
+    params: PretrainParams, *, tokens: Path, tokenizer: Path, model: Path, metrics: Path, curve: Path, samples: Path
+) -> None:
+    """Train a decoder on token files and write the model folder, its figures, its curve and what it said on the way.
 
     tokens: the folder of token files; tokenizer: tokenizer.json or its folder. Raises UserError in one line.
     """
     tokenizer = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
     try:
-        _pretrain(params, tokens=tokens, tokenizer=tokenizer, folder=model, metrics=metrics, curve=curve)
+        _pretrain(
+            params, tokens=tokens, tokenizer=tokenizer, folder=model, metrics=metrics, curve=curve, samples=samples
+        )
     except ValueError as error:
         raise UserError(str(error)) from error
 
 
 def _pretrain(
-    params: PretrainParams, *, tokens: Path, tokenizer: Path, folder: Path, metrics: Path, curve: Path
+    params: PretrainParams, *, tokens: Path, tokenizer: Path, folder: Path, metrics: Path, curve: Path, samples: Path
 ) -> None:
     from model.batches import read_documents
     from model.checkpoint import save_model
@@ -77,6 +81,7 @@ def _pretrain(
     train, validation = read_documents(tokens, "train"), read_documents(tokens, "validation")
     decoder = _new_model(params, tokens=tokens, precision=precision).to(device)
     batches = _batches(params, train)
+    told = _samples(params, codec)
     compiled = training.compile_layers(params, decoder, precision=precision)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of {len(train):,} documents"
     training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
@@ -88,12 +93,13 @@ def _pretrain(
         key=training.run_key(params, files, facts=[precision, str(compiled), device.type]),
         batches=batches,
         objective=next_token_loss,
-        evaluate=_evaluation(params, validation, codec),
+        evaluate=_evaluation(params, validation, told),
         watch=WATCHED,
     )
     save_model(folder, decoder, tokenizer=tokenizer)
     final = bits_per_byte(decoder, validation, limit=params.final_evaluation_documents)
     training.write_curve(curve, result, [WATCHED])
+    told.write(samples, steps={int(point["step"]) for point in result.progress.history})
     figures = {
         **training.run_figures(result),
         "parameters": decoder.parameter_count(),
@@ -134,11 +140,13 @@ def _batches(params: PretrainParams, train: Documents) -> PackedBatches:
     )
 
 
-def _evaluation(params: PretrainParams, validation: Documents, codec: Tokenizer) -> Evaluation:
-    from model.scoring import bits_per_byte
-
+def _samples(params: PretrainParams, codec: Tokenizer) -> training.Samples:
     prompts = [codec.encode(prompt, add_special_tokens=False).ids for prompt in params.sampling.prompts]
-    samples = training.Samples(params.sampling, name="pretrain", prompts=prompts, codec=codec, stop=None)
+    return training.Samples(params.sampling, name="pretrain", prompts=prompts, codec=codec, stop=None)
+
+
+def _evaluation(params: PretrainParams, validation: Documents, samples: training.Samples) -> Evaluation:
+    from model.scoring import bits_per_byte
 
     def evaluate(decoder: Decoder, step: int) -> dict[str, float]:
         samples.tell(decoder, step=step, seed=params.seed)

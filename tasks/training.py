@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -224,8 +224,11 @@ def train(
     return result
 
 
+SAMPLES_TOLD = 3  # at each evaluation, in the log
+
+
 class Samples:
-    """Answers to a few prompts, told in the log and kept in var/runs/STAGE/samples.jsonl."""
+    """Answers to a few prompts, the first of them told in the log, all kept in var/runs/STAGE/samples.jsonl."""
 
     def __init__(
         self, sampling: Sampling, *, name: str, prompts: Sequence[list[int]], codec: Tokenizer, stop: int | None
@@ -247,15 +250,28 @@ class Samples:
         )
         seeds = [seed + at for at in range(len(self.prompts))]
         answers = generate(decoder, self.prompts, decoding=decoding, seeds=seeds, stop=self.stop)
-        for prompt, ids in zip(self.sampling.prompts, answers, strict=True):
-            self._note(step, prompt, self.codec.decode(ids))
-
-    def _note(self, step: int, prompt: str, text: str) -> None:
+        texts = [self.codec.decode(ids) for ids in answers]
         gap = " -> " if self.stop else ""
-        log.info("sample | %s", f"{prompt}{gap}{text}".replace("\n", " "))
+        for prompt, text in list(zip(self.sampling.prompts, texts, strict=True))[:SAMPLES_TOLD]:
+            log.info("sample | %s", f"{prompt}{gap}{text}".replace("\n", " "))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "prompt": prompt, "text": text}, ensure_ascii=False) + "\n")
+            for prompt, text in zip(self.sampling.prompts, texts, strict=True):
+                file.write(json.dumps({"step": step, "prompt": prompt, "text": text}, ensure_ascii=False) + "\n")
+
+    def write(self, path: Path, *, steps: Collection[int]) -> None:
+        """The answers at these steps as JSON Lines of step, prompt and text: what the model said on the way.
+
+        The file in var/ goes on over runs and resumes; what was said last at a step is this run's.
+        """
+        last: dict[tuple[int, str], str] = {}
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            told = json.loads(line)
+            if told["step"] in steps:
+                last[told["step"], told["prompt"]] = line
+        prompts = {prompt: at for at, prompt in enumerate(self.sampling.prompts)}
+        mine = sorted((key for key in last if key[1] in prompts), key=lambda key: (key[0], prompts[key[1]]))
+        stage.write_text(path, "".join(f"{last[key]}\n" for key in mine))
 
 
 def run_key(params: TrainingParams, files: Iterable[Path], *, facts: Sequence[str]) -> str:

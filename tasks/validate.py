@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "validation", "test", "written")
+SPLITS = ("train", "validation", "test", "written", "judge_a", "judge_b")
 ACCEPTED = Path("accepted")  # tracked: the lengths of the last accepted data, a file a profile
 DRIFT = "expect_column_kl_divergence_to_be_less_than"
 LENGTH_BINS = [0, 25, 50, 75, 100, 125, 150, 175, 200, 250, 300, 400, 600, 1_000, 2_000, 100_000]  # words

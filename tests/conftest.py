@@ -120,7 +120,7 @@ def write_clean(folder: Path, splits: Mapping[str, Iterable[str]], *, rejected: 
 
 @pytest.fixture
 def clean(workspace: Path) -> Path:
-    """Four clean splits of short stories."""
+    """The clean splits, of short stories."""
     return write_clean(
         workspace / "data" / "clean",
         {
@@ -128,6 +128,8 @@ def clean(workspace: Path) -> Path:
             "validation": sentences(12, start=200),
             "test": sentences(12, start=300),
             "written": sentences(8, start=400),
+            "judge_a": sentences(12, start=600),
+            "judge_b": sentences(12, start=700),
         },
         rejected=sentences(2, start=500),
     )

@@ -30,7 +30,7 @@ LIMIT_S = 300
 SMALL: dict[str, Any] = {
     "tokenize.vocabulary_size": 768,
     "tokenize.compare_on_bytes": 50_000,
-    "validate.least_records": {"train": 50, "validation": 5, "test": 5, "written": 5},
+    "validate.least_records": {"train": 50, "validation": 5, "test": 5, "written": 5, "judge_a": 5, "judge_b": 5},
     "validate.length_drift": 5.0,  # 300 stories have not the lengths of 10,000
     "pretrain.model.context": 512,
     "pretrain.model.d_model": 64,

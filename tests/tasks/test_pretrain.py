@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from model.checkpoint import load_model
+from model.decoder import Decoder
 from model.scoring import bits_per_byte
 from tasks import training
 from tasks.chat import is_taught_to_chat
@@ -20,6 +21,7 @@ from tests.tasks import small
 from tests.tasks.small import TOKENIZER, TOKENS, pretraining
 
 METRICS, CURVE = Path("metrics/pretrain.json"), Path("plots/pretrain.csv")
+SAMPLES = Path("data/pretrain_samples.jsonl")
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,8 @@ def made(workspace: Path) -> None:
 def run(name: str = "trained", *, tokenizer: Path = TOKENIZER, **changes: Any) -> dict[str, bytes]:
     """Runs the stage; the files of its model."""
     folder = Path("models") / name
-    pretrain(pretraining(**changes), tokens=TOKENS, tokenizer=tokenizer, model=folder, metrics=METRICS, curve=CURVE)
+    outs = {"model": folder, "metrics": METRICS, "curve": CURVE, "samples": SAMPLES}
+    pretrain(pretraining(**changes), tokens=TOKENS, tokenizer=tokenizer, **outs)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -50,18 +53,24 @@ def test_it_learns_and_tells_its_figures() -> None:
     assert figures["parameters"] == model.parameter_count()
     assert figures["val_bits_per_byte"] == pytest.approx(bits_per_byte(model, read_documents(TOKENS, "validation")))
     assert not is_taught_to_chat(Path("models/trained"))
+    told = [json.loads(line) for line in SAMPLES.read_text().splitlines()]
+    assert [(line["step"], line["prompt"]) for line in told] == [(int(point["step"]), "Who?") for point in points]
 
 
 def test_an_interrupted_run_ends_in_the_bytes_of_an_undisturbed_one(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    undisturbed, figures = run("undisturbed"), (METRICS.read_bytes(), CURVE.read_bytes())
+    outs = (METRICS, CURVE, SAMPLES)
+    undisturbed, figures = run("undisturbed"), [path.read_bytes() for path in outs]
     assert run("again") == undisturbed
     assert run("other", seed=2) != undisturbed
 
-    def interrupted(self: training.Samples, decoder: object, *, step: int, seed: int) -> None:
+    tell = training.Samples.tell
+
+    def interrupted(self: training.Samples, decoder: Decoder, *, step: int, seed: int) -> None:
         if step == 8:
             raise KeyboardInterrupt
+        tell(self, decoder, step=step, seed=seed)
 
     with monkeypatch.context() as patch:
         patch.setattr(training.Samples, "tell", interrupted)
@@ -71,7 +80,7 @@ def test_an_interrupted_run_ends_in_the_bytes_of_an_undisturbed_one(
     with caplog.at_level(logging.INFO):
         assert run("resumed") == undisturbed
     assert "resuming after step 8 of 12" in caplog.text
-    assert (METRICS.read_bytes(), CURVE.read_bytes()) == figures
+    assert [path.read_bytes() for path in outs] == figures
     assert not list(Path("var/checkpoints").rglob("*.safetensors"))
 
 

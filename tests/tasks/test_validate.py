@@ -8,7 +8,7 @@ import pytest
 
 from tasks.records import write_records
 from tasks.stage import UserError
-from tasks.validate import ValidateParams, accept, validate
+from tasks.validate import SPLITS, ValidateParams, accept, validate
 from tests.conftest import records, sentences
 
 OUT = {"result": Path("data/validated.json"), "metrics": Path("metrics/validate.json")}
@@ -38,7 +38,7 @@ def test_good_data_goes_on_and_has_pages_that_open_offline(clean: Path) -> None:
     assert figures["expectations_failed"] == 0
     assert figures["train_records"] == 160
     pages = sorted(path.name for path in Path("var/data_docs").iterdir())
-    assert pages == ["index.html", "test.html", "train.html", "validation.html", "written.html"]
+    assert pages == ["index.html", *(f"{split}.html" for split in sorted(SPLITS))]
     for page in pages:
         text = Path("var/data_docs", page).read_text()
         assert "<script" not in text
@@ -74,7 +74,9 @@ def test_each_kind_of_fault_is_found(clean: Path) -> None:
     assert "expect_table_row_count_to_be_between(min_value=500) failed: saw 124" in failed
     page = Path("var/data_docs/train.html").read_text()
     assert "duplicate" in page
-    assert json.loads(OUT["metrics"].read_text())["expectations_failed"] == 1 + 1 + 1 + 4  # unsafe counts in each split
+    assert json.loads(OUT["metrics"].read_text())["expectations_failed"] == 1 + 1 + 1 + len(
+        SPLITS
+    )  # unsafe counts in each split
 
 
 def test_drift_from_the_accepted_lengths_stops_it(clean: Path) -> None:
