@@ -36,10 +36,6 @@ WRITTEN = "written"
 JUDGES = ("judge_a", "judge_b")  # what the heuristic judges learn from, and no model that they judge
 SPLITS = ("train", "validation", "test", WRITTEN, *JUDGES)
 SHARED_OUT = ("test", "validation", *JUDGES)  # in this order along the line of hashes; the rest is train
-    "test",
-    "validation",
-    *JUDGES,
-)  # in this order along the line of hashes: a share that grows takes from train
 REASONS = (
     "replacement_characters",
     "mojibake",
