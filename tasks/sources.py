@@ -1,4 +1,7 @@
-"""Where records come from: the built-in storybook, files of the user's, a data set of the hub."""
+"""Where records come from: the built-in storybook, files of the user's, a data set of the hub.
+
+`table_rows` and `HubSource.rows` are also what the sources of tasks (tasks.mixing) are read by.
+"""
 
 import csv
 import glob
@@ -8,7 +11,7 @@ import logging
 import sys
 import zlib
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -22,20 +25,37 @@ log = logging.getLogger(__name__)
 
 HOLDOUT = "written"  # the split of the hand-written stories that are never trained on
 STORYBOOK_LICENCE = "Apache-2.0"
+ROW_KINDS = ".jsonl, .csv (each also .gz), .parquet"
+
+Row = dict[str, Any]
 
 
 @dataclass
 class BadRecords:
-    """What could not be read: either the first one stops the run, or each is noted with its place."""
+    """What could not be read: either the first one stops the run, or each is noted with its place.
+
+    limit_name, way_out: the key of the limit, and the one that goes on, as params.yaml has them.
+    """
 
     stop: bool
     limit_bytes: int
+    limit_name: str = "ingest.max_record_bytes"
+    way_out: str = "ingest.bad_records: 'keep apart' goes on without such records"
     found: list[dict[str, str | int]] = field(default_factory=list)
+
+    @property
+    def prefix(self) -> str:
+        """What every refusal begins with."""
+        return ""
+
+    def refusal(self, problem: str) -> UserError:
+        """The error of a file that can't be read at all, or of the first bad record."""
+        return UserError(f"{self.prefix}{problem}")
 
     def add(self, file: Path | str, line: int, problem: str) -> None:
         """Raises UserError if the first bad record is to stop the run."""
         if self.stop:
-            raise UserError(f"{file}:{line}: {problem} (ingest.bad_records: 'keep apart' goes on without such records)")
+            raise self.refusal(f"{file}:{line}: {problem} ({self.way_out})")
         self.found.append({"file": str(file), "line": line, "problem": problem})
 
     def write(self, path: Path) -> None:
@@ -134,17 +154,15 @@ class FilesSource(Source):
             yield from map(Path, found)
 
     def _texts(self, file: Path, bad: BadRecords) -> Iterator[str]:
-        name = file.name.removesuffix(".gz")
-        if name.endswith(".jsonl"):
-            yield from _json_lines(file, self.column, bad)
-        elif name.endswith(".txt"):
+        if file.name.removesuffix(".gz").endswith(".txt"):
             yield from _plain_documents(file, self.separator, bad)
-        elif name.endswith(".csv"):
-            yield from _csv_rows(file, self.column, bad)
-        elif name.endswith(".parquet"):
-            yield from _parquet_rows(file, self.column, bad)
-        else:
-            raise UserError(f"{file}: unknown kind of file; allowed: .txt, .jsonl, .csv (each also .gz), .parquet")
+            return
+        for number, row in table_rows(file, bad, columns=[self.column], allowed=f".txt, {ROW_KINDS}"):
+            problem = _text_problem(row, self.column, bad)
+            if problem:
+                bad.add(file, number, problem)
+            else:
+                yield row[self.column]
 
 
 class HubSource(Source):
@@ -164,14 +182,15 @@ class HubSource(Source):
         return f"hub data set {self.dataset}@{self.revision or 'newest'}"
 
     def read(self, bad: BadRecords) -> Iterator[Record]:
-        for number, row in enumerate(self._rows(), start=1):
-            problem = _text_problem(row, self.column, limit_bytes=bad.limit_bytes)
+        for number, row in enumerate(self.rows(), start=1):
+            problem = _text_problem(row, self.column, bad)
             if problem:
                 bad.add(self.dataset, number, problem)
                 continue
             yield Record(text=row[self.column], source=self.name, licence=self.licence, weight=self.weight)
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[Row]:
+        """The rows with all their fields. Raises UserError where the data set can't be read."""
         import datasets
 
         datasets.disable_progress_bars()
@@ -185,8 +204,69 @@ class HubSource(Source):
             raise UserError(f"source '{self.name}': can't read {self.where}: {reason}") from error
 
 
-def _open(file: Path) -> IO[bytes]:
-    return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]
+def table_rows(
+    file: Path, bad: BadRecords, *, columns: Sequence[str] | None = None, allowed: str = ROW_KINDS
+) -> Iterator[tuple[int, Any]]:
+    """The rows of a file with their lines (of Parquet: their numbers); of .jsonl any value, else objects.
+
+    columns: what is read of Parquet, None: all. allowed: what the refusal of an unknown kind of file names. Raises
+    UserError where the file can't be read.
+    """
+    readers: dict[str, Callable[[], Iterator[tuple[int, Any]]]] = {
+        ".jsonl": lambda: _json_values(file, bad),
+        ".csv": lambda: _csv_rows(file, bad),
+        ".parquet": lambda: _parquet_rows(file, columns, bad),
+    }
+    name = file.name.removesuffix(".gz")
+    reader = next((reader for ending, reader in readers.items() if name.endswith(ending)), None)
+    if reader is None:
+        raise bad.refusal(f"{file}: unknown kind of file; allowed: {allowed}")
+    yield from reader()
+
+
+def _json_values(file: Path, bad: BadRecords) -> Iterator[tuple[int, Any]]:
+    # datasets' JSON reader names no line where it fails, so this one is ours
+    for number, line in _lines(file, bad):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except UnicodeDecodeError as error:
+            bad.add(file, number, f"not UTF-8 at byte {error.start} of the line")
+        except json.JSONDecodeError as error:
+            bad.add(file, number, f"not valid JSON: {error.msg} (column {error.colno})")
+        except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets 5,000 deep
+            bad.add(file, number, f"JSON that can't be read: {error}")
+        else:
+            yield number, row
+
+
+def _csv_rows(file: Path, bad: BadRecords) -> Iterator[tuple[int, Row]]:
+    csv.field_size_limit(min(bad.limit_bytes, sys.maxsize))
+    decoded = (line.decode("utf-8-sig" if number == 1 else "utf-8") for number, line in _lines(file, bad))
+    rows = csv.DictReader(decoded, strict=True)
+    try:
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise bad.refusal(f"{file}:{rows.reader.line_num}: not valid CSV: {error}") from None
+    except UnicodeDecodeError:
+        raise bad.refusal(f"{file}:{rows.reader.line_num + 1}: not UTF-8") from None
+
+
+def _parquet_rows(file: Path, columns: Sequence[str] | None, bad: BadRecords) -> Iterator[tuple[int, Row]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from tasks.records import read_rows
+
+    try:
+        names = pq.read_schema(file).names
+        if missing := [column for column in columns or () if column not in names]:
+            raise bad.refusal(f"{file}: no column '{missing[0]}'; there is {', '.join(map(repr, names))}")
+        yield from enumerate(read_rows(file, columns), start=1)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise bad.refusal(f"{file}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
 
 
 def _lines(file: Path, bad: BadRecords) -> Iterator[tuple[int, bytes]]:
@@ -199,39 +279,20 @@ def _lines(file: Path, bad: BadRecords) -> Iterator[tuple[int, bytes]]:
                 if len(line) > bad.limit_bytes and not line.endswith(b"\n"):
                     while line and not line.endswith(b"\n"):
                         line = stream.readline(bad.limit_bytes)
-                    bad.add(file, number, f"the line is longer than ingest.max_record_bytes = {bad.limit_bytes}")
+                    bad.add(file, number, f"the line is longer than {bad.limit_name} = {bad.limit_bytes}")
                     continue
                 yield number, line
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{file}:{number + 1}: not a whole gzip file: {error}") from None
+        raise bad.refusal(f"{file}:{number + 1}: not a whole gzip file: {error}") from None
     except OSError as error:
-        raise UserError(f"{file}: can't be read: {error.strerror or error}") from None
+        raise bad.refusal(f"{file}: can't be read: {error.strerror or error}") from None
 
 
-def _json_lines(file: Path, column: str, bad: BadRecords) -> Iterator[str]:
-    # datasets' JSON reader names no line where it fails, so this one is ours
-    for number, line in _lines(file, bad):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except UnicodeDecodeError as error:
-            bad.add(file, number, f"not UTF-8 at byte {error.start} of the line")
-            continue
-        except json.JSONDecodeError as error:
-            bad.add(file, number, f"not valid JSON: {error.msg} (column {error.colno})")
-            continue
-        except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets 5,000 deep
-            bad.add(file, number, f"JSON that can't be read: {error}")
-            continue
-        problem = _text_problem(row, column, limit_bytes=bad.limit_bytes)
-        if problem:
-            bad.add(file, number, problem)
-            continue
-        yield row[column]
+def _open(file: Path) -> IO[bytes]:
+    return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]
 
 
-def _text_problem(row: Any, column: str, *, limit_bytes: int) -> str | None:
+def _text_problem(row: Any, column: str, bad: BadRecords) -> str | None:
     if not isinstance(row, dict):
         return f"expected an object with a field '{column}', got {type(row).__name__}"
     if column not in row:
@@ -243,8 +304,8 @@ def _text_problem(row: Any, column: str, *, limit_bytes: int) -> str | None:
         return f"field '{column}' is empty"
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         return f"field '{column}' holds half of a surrogate pair"
-    if len(text) > limit_bytes:
-        return f"field '{column}' is longer than ingest.max_record_bytes = {limit_bytes}"
+    if len(text) > bad.limit_bytes:
+        return f"field '{column}' is longer than {bad.limit_name} = {bad.limit_bytes}"
     return None
 
 
@@ -265,42 +326,6 @@ def _plain_documents(file: Path, separator: str | None, bad: BadRecords) -> Iter
             document.append(text)
     if document:
         yield "".join(document).strip()
-
-
-def _csv_rows(file: Path, column: str, bad: BadRecords) -> Iterator[str]:
-    csv.field_size_limit(min(bad.limit_bytes, sys.maxsize))
-    decoded = (line.decode("utf-8-sig" if number == 1 else "utf-8") for number, line in _lines(file, bad))
-    rows = csv.DictReader(decoded, strict=True)
-    try:
-        for row in rows:
-            problem = _text_problem(row, column, limit_bytes=bad.limit_bytes)
-            if problem:
-                bad.add(file, rows.line_num, problem)
-                continue
-            yield row[column]
-    except csv.Error as error:
-        raise UserError(f"{file}:{rows.reader.line_num}: not valid CSV: {error}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{file}:{rows.reader.line_num + 1}: not UTF-8") from None
-
-
-def _parquet_rows(file: Path, column: str, bad: BadRecords) -> Iterator[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from tasks.records import read_rows
-
-    try:
-        if column not in (names := pq.read_schema(file).names):
-            raise UserError(f"{file}: no column '{column}'; there is {', '.join(map(repr, names))}")
-        for number, row in enumerate(read_rows(file, [column]), start=1):
-            problem = _text_problem(row, column, limit_bytes=bad.limit_bytes)
-            if problem:
-                bad.add(file, number, problem)
-                continue
-            yield str(row[column])
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{file}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
 
 
 def _passages(text: str, words: int | None) -> Iterator[str]:

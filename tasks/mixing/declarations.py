@@ -15,11 +15,19 @@ Kind = Literal["classification", "summarization", "translation", "assistant"]
 View = Literal["feeling", "theme", "summary", "swedish", "question", "story"]
 Split = Literal["train", "validation", "test"]
 
-METRICS: dict[str, tuple[str, ...]] = {
+_ROUGE = ("rouge_1", "rouge_2", "rouge_l")
+_BEYOND_THE_SOURCE = (
+    "made_up_words", "made_up_names", "answers_with_made_up_names", "answered_unanswerable", "refused_answerable",
+)  # fmt: skip
+_CONSTRAINTS = (
+    "constraints_met", "all_constraints_met", "words_constraints_met", "sentence_constraints_met",
+    "length_constraints_met",
+)  # fmt: skip
+METRICS: dict[str, tuple[str, ...]] = {  # what the stage evaluate tells of each kind, by the names of its figures
     "classification": ("accuracy", "macro_f1", "roc_auc"),
-    "summarization": ("rouge_1", "rouge_2", "rouge_l", "meteor"),
-    "translation": ("bleu", "chrf"),
-    "assistant": ("exact_match", "token_f1", "constraints"),
+    "summarization": (*_ROUGE, "meteor", *_BEYOND_THE_SOURCE, *_CONSTRAINTS),
+    "translation": ("bleu", "chrf", *_CONSTRAINTS),
+    "assistant": ("exact_match", "token_f1", *_ROUGE, *_BEYOND_THE_SOURCE, *_CONSTRAINTS),
 }
 VIEW_COLUMNS: dict[str, tuple[str, ...]] = {
     "feeling": ("story",),
@@ -178,7 +186,7 @@ class TaskParams(Params):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")  # part of the figures' names
     kind: Kind
     sources: tuple[Source, ...] = Field(min_length=1)
-    metrics: tuple[str, ...] = ()  # none given: all of the kind
+    metrics: tuple[str, ...] = ()  # of METRICS; the headline figure is always told; none given: all of the kind
 
     @model_validator(mode="after")
     def _fit_the_kind(self) -> "TaskParams":

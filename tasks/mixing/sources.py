@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.mixing.declarations import FilesSource, HubSource, MixParams, RowsSource, TaskParams
 from tasks.mixing.example import SPLITS, Example, Rejected, group_name, normal
-from tasks.mixing.rows import BadRows, Row, file_rows, hub_rows, rows_of
+from tasks.mixing.rows import BadRows, file_rows, hub_rows, rows_of
 from tasks.mixing.shortening import shorten
 from tasks.mixing.splits import split_of
 from tasks.mixing.templates import choose, columns_of, fill, number
+from tasks.sources import Row
 from tasks.stage import UserError
 
 if TYPE_CHECKING:

@@ -203,6 +203,23 @@ def test_bad_sources_are_one_line(source: dict[str, Any], said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("own.jsonl", b'{"text": "' + b"a" * 2_000 + b'"}', "1: the line is longer than mix.max_row_bytes = 1000 "),
+        ("own.jsonl.gz", b"no gzip", "1: not a whole gzip file"),
+        ("own.csv", b'text,label\n"a', "2: not valid CSV"),
+        ("own.csv", b"text,label\ncaf\xe9,b\n", "2: not UTF-8"),
+        ("own.parquet", b"PAR1", " not a Parquet file that can be read"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_is_one_line_with_its_task(name: str, content: bytes, said: str) -> None:
+    Path(name).write_bytes(content)
+    with pytest.raises(UserError, match=f"^task 'own': {name}:{said}") as caught:
+        run_mix(one_task(rows_source(globs=[name]), max_row_bytes=1_000))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_source_that_is_mostly_too_long_says_what_helps() -> None:
     write_rows(*({"text": f"{n} {LONG}", "label": "good"} for n in range(9)))
     with pytest.raises(UserError, match=r"9 of 9 examples do not fit .*'shorten'"):
@@ -228,6 +245,18 @@ def test_the_safety_policy_of_prepare_applies_to_files() -> None:
 def test_impossible_parameters_are_refused(changes: dict[str, Any], said: str) -> None:
     Path("params.yaml").write_text(yaml.safe_dump({"mix": parameters(**changes)}))
     with pytest.raises(UserError, match=said):
+        load_params(MixParams, "mix")
+
+
+def test_the_figures_that_a_task_asks_for_are_written_down_and_an_unknown_one_is_refused() -> None:
+    write_rows(*labelled(60))
+    section = one_task(rows_source())
+    section["tasks"][0]["metrics"] = ["accuracy"]
+    run_mix(section)
+    assert json.loads(tasks_json())["own"]["metrics"] == ["accuracy"]
+    section["tasks"][0]["metrics"] = ["accuracy", "bleu"]
+    Path("params.yaml").write_text(yaml.safe_dump({"mix": section}))
+    with pytest.raises(UserError, match=r"unknown metric 'bleu'; classification knows accuracy, macro_f1, roc_auc"):
         load_params(MixParams, "mix")
 
 
