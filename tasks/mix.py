@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from tasks import stage
 from tasks.cleaning.safety import SafetyParams
 from tasks.mixing import leaks, tokens
-from tasks.mixing.declarations import METRICS, MixParams, StorybookSource, TaskParams
+from tasks.mixing.declarations import MixParams, StorybookSource, TaskParams
 from tasks.mixing.example import REJECTED_SCHEMA, SCHEMA, SPLITS, Example, Rejected
 from tasks.mixing.sources import instruction_examples, rows_examples
 from tasks.mixing.storybook import read_stories, storybook_examples
@@ -44,8 +44,9 @@ class _SafetyPolicy(Params):
 def mix(params: MixParams, *, clean: Path, tokenizer: Path, instructions: Path, mixture: Path, metrics: Path) -> None:
     """Builds the mixture: examples of every declared task, split by source, checked, as tables and as tokens.
 
-    In `mixture`: SPLIT.parquet, rejected.parquet (with reason and detail), tasks.json (what was declared, and
-    each classification's labels), tokens/ (see `tokens.write_tokens`). It is written whole or not at all.
+    In `mixture`: SPLIT.parquet, rejected.parquet (with reason and detail), tasks.json (what was declared, as
+    the metrics that `evaluate` goes by, and each classification's labels), tokens/ (see `tokens.write_tokens`). It is
+    written whole or not at all.
     Raises UserError naming the task and the row of what can't be used, or the expectation that failed.
     """
     loaded = load_tokenizer(tokenizer)
@@ -152,11 +153,11 @@ def _write(
 
 
 def _declared(task: TaskParams, encoded: Sequence[Encoded]) -> dict[str, object]:
-    """What the later stages need to know of a task."""
+    """What a task was declared as; `evaluate` goes by the metrics, none: all of the kind."""
     trained = {one.example.label for one in encoded if one.example.task == task.name and one.example.split == "train"}
     return {
         "kind": task.kind,
-        "metrics": list(task.metrics or METRICS[task.kind]),
+        "metrics": list(task.metrics),
         "labels": sorted(trained) if task.kind == "classification" else [],
         "templates": {source.name: list(source.templates) for source in task.sources},
     }

@@ -1,20 +1,18 @@
 """How each task came out: what the stage `evaluate` left, read back for the summary, the model card and its tags."""
 
-import re
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TABLE = Path("metrics/tasks.md")  # its first table holds a row a task
-
-_CELL = re.compile(r"(?P<name>\S+) (?P<value>-|[\d.]+)( \[.*\])?")  # finetuned 0.981 [0.970, 0.990]
-_DIGITS = 3  # where the table holds no figure to go by
+METRICS = Path("metrics/evaluate.json")
+TABLE = Path("metrics/tasks.md")  # the same for people, with every figure and its interval
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """Somebody's headline figure, as the table tells it; "-" where it could not be had."""
+    """Somebody's headline figure, with as many digits as the table tells; "-" where it could not be had."""
 
     name: str
     value: str
@@ -43,29 +41,26 @@ class Outcome:
 
         metrics: those of `evaluate`. of: "written" for the figure on the hand-written hold-out.
         """
-        value = metrics.get("_".join(filter(None, (by, self.task, of, self.metric))))
-        if not isinstance(value, int | float):
-            return "-"
-        digits = len(self.model.value.partition(".")[2]) or _DIGITS
-        return f"{value:.{digits}f}"
+        return _told(metrics, self.metric, by, self.task, of)
 
 
-def read_outcomes(path: Path = TABLE) -> list[Outcome]:
-    """The rows of the table, in its order; none where there is no such file."""
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        figures = [_figure(cell) for cell in cells[2:4]]
-        if len(cells) == 6 and figures[0] and figures[1]:
-            task, metric, *_, outcome = cells
-            found.append(
-                Outcome(task=task, metric=metric, model=figures[0], baseline=figures[1], outcome=outcome.strip("*"))
-            )
-    return found
+def read_outcomes(path: Path = METRICS) -> list[Outcome]:
+    """The outcomes in the order of the tasks; none where there is no such file, or it tells of no task."""
+    metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return [_outcome(metrics, task) for task in metrics.get("tasks", ())]
 
 
-def _figure(cell: str) -> Figure | None:
-    found = _CELL.fullmatch(cell)
-    return Figure(**found.groupdict()) if found else None
+def _outcome(metrics: Mapping[str, Any], task: str) -> Outcome:
+    """A task's outcome of the keys that `task_table.Verdict.facts` names."""
+    metric, model, baseline, outcome = (
+        str(metrics[f"{task}_{fact}"]) for fact in ("metric", "model", "best_baseline", "outcome")
+    )
+    figures = {name: Figure(name=name, value=_told(metrics, metric, name, task)) for name in (model, baseline)}
+    return Outcome(task=task, metric=metric, model=figures[model], baseline=figures[baseline], outcome=outcome)
+
+
+def _told(metrics: Mapping[str, Any], metric: str, by: str, task: str, of: str = "") -> str:
+    from tasks.evaluation.task_table import digits
+
+    value = metrics.get("_".join(filter(None, (by, task, of, metric))))
+    return f"{value:.{digits(metric)}f}" if isinstance(value, int | float) else "-"

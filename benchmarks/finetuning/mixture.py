@@ -27,8 +27,8 @@ def cut_mixture(source: Path, target: Path, *, task: str, examples: int | None) 
     chosen = _chosen(table, task, examples)
     shutil.rmtree(target, ignore_errors=True)
     (target / "tokens").mkdir(parents=True)
-    for path in source.glob("*.parquet"):
-        if path.name != "train.parquet":
+    for path in source.iterdir():
+        if path.is_file() and path.name != "train.parquet":
             shutil.copyfile(path, target / path.name)
     pq.write_table(table.take(chosen), target / "train.parquet")
     for path in (source / "tokens").glob("validation.*"):

@@ -39,7 +39,9 @@ class AnsweringParams(Params):
 
     shots: int = Field(ge=1)  # examples in a base model's prompt, as many of them as fit the context
     max_tokens: MaxTokens
-    story_temperature: float = Field(ge=0)  # of story requests; everything else is greedy
+    story_temperature: float = Field(ge=0)  # of story requests
+    temperature: float = Field(ge=0)  # of everything else; 0 takes the likeliest token
+    top_p: float = Field(gt=0, le=1)  # the least probable tokens beyond this share are never drawn
     batch: int = Field(ge=1)
 
 
@@ -72,7 +74,7 @@ class Respondent:
         stories = [at for at, row in enumerate(rows) if constraints_of(row)]
         others = [at for at in range(len(rows)) if at not in set(stories)]
         texts = [""] * len(rows)
-        plan = ((others, kind, 0.0), (stories, "story", self.params.story_temperature))
+        plan = ((others, kind, self.params.temperature), (stories, "story", self.params.story_temperature))
         for places, limit, temperature in plan:
             told = self._generate([rows[at] for at in places], examples, limit=limit, temperature=temperature)
             for at, text in zip(places, told, strict=True):
@@ -102,7 +104,7 @@ class Respondent:
         from model.generation import Decoding, generate
 
         most = int(getattr(self.params.max_tokens, limit))
-        decoding = Decoding(max_tokens=most, temperature=temperature, top_p=0.95)
+        decoding = Decoding(max_tokens=most, temperature=temperature, top_p=self.params.top_p)
         room = min(most, self.model.config.context // 2)  # where the context is small, a request still needs its half
         prompts = [self._prompt(row, examples, room=room) for row in rows]
         seeds = [self.seed + at for at in range(len(rows))]

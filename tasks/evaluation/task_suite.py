@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections import defaultdict
@@ -46,13 +47,14 @@ class TaskSuiteParams(AnsweringParams):
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task of the mixture: what is learnt from, and what is asked."""
+    """A task of the mixture: what is learnt from, what is asked, and which figures are told (none named: all)."""
 
     name: str
     kind: str
     train: list[Row]
     test: list[Row]
     written: list[Row]
+    metrics: tuple[str, ...] = ()
 
     @property
     def labels(self) -> list[str]:
@@ -71,6 +73,7 @@ class TaskResults:
 def read_tasks(mixture: Path, params: TaskSuiteParams) -> list[Task]:
     """The tasks of a mixture folder, their test rows cut to what is asked for. Raises UserError where there is none."""
     rows = {split: _by_task(mixture / f"{split}.parquet") for split in (TRAIN, TEST, HOLDOUT)}
+    metrics = _metrics_asked_for(mixture / "tasks.json")
     return [
         Task(
             name=name,
@@ -78,14 +81,26 @@ def read_tasks(mixture: Path, params: TaskSuiteParams) -> list[Task]:
             train=[row for row in train if row["answer"]],
             test=_some(rows[TEST].get(name, []), params.rows, params.stories),
             written=_some(rows[HOLDOUT].get(name, []), params.written_rows, 0),
+            metrics=metrics.get(name, ()),
         )
         for name, train in rows[TRAIN].items()
     ]
 
 
-def _by_task(path: Path) -> dict[str, list[Row]]:
+def _metrics_asked_for(path: Path) -> dict[str, tuple[str, ...]]:
+    """The names of the figures of each task, as it was declared."""
+    _check_file(path)
+    declared = json.loads(path.read_text(encoding="utf-8"))
+    return {name: tuple(task["metrics"]) for name, task in declared.items()}
+
+
+def _check_file(path: Path) -> None:
     if not path.exists():
         raise UserError(f"{path}: no such file; the stage mix makes it, run `dvc repro`")
+
+
+def _by_task(path: Path) -> dict[str, list[Row]]:
+    _check_file(path)
     found: dict[str, list[Row]] = defaultdict(list)
     for row in read_rows(path):
         found[str(row["task"])].append(row)
@@ -118,10 +133,13 @@ def evaluate_tasks(tasks: Sequence[Task], models: Ways, params: TaskSuiteParams,
             written = _answers(task, task.written, chats, baselines)
             told = _scores(task, task.written, written, params, bootstrap)
             results.figures |= _figures(told, f"{task.name}_{HOLDOUT}")
-        results.verdicts.append(_verdict(task, newest, [line.name for line in baselines], answers, scores, bootstrap))
+        verdict = _verdict(task, newest, [line.name for line in baselines], answers, scores, bootstrap)
+        results.verdicts.append(verdict)
+        results.figures |= verdict.facts
         results.conversations += _conversations(task, answers[newest])
     lost = sorted(verdict.task for verdict in results.verdicts if verdict.outcome == "loses")
     results.figures |= {f"{newest}_tasks_lost": lost, f"{newest}_tasks": len(results.verdicts)}
+    results.figures["tasks"] = [task.name for task in tasks]  # in their order, which a metrics file does not keep
     return results
 
 
@@ -155,7 +173,15 @@ def _scores(
         )
         for name, told in answers.items()
     }
-    return {name: own | _beyond_the_source(task, rows, answers[name], bootstrap) for name, own in found.items()}
+    whole = {name: own | _beyond_the_source(task, rows, answers[name], bootstrap) for name, own in found.items()}
+    return {name: _asked_for(task, own) for name, own in whole.items()}
+
+
+def _asked_for(task: Task, found: Mapping[str, Score]) -> dict[str, Score]:
+    """Of a task's figures those that its declaration names, and always the headline one."""
+    if not task.metrics:
+        return dict(found)
+    return {metric: value for metric, value in found.items() if metric in (HEADLINE[task.kind], *task.metrics)}
 
 
 def _beyond_the_source(task: Task, rows: Sequence[Row], answers: Answers, bootstrap: Bootstrap) -> dict[str, Score]:

@@ -1,4 +1,4 @@
-"""The one table of the tasks: every model and baseline, the verdict, and what is read from it elsewhere."""
+"""The one table of the tasks: every model and baseline, and the verdict on each task."""
 
 from __future__ import annotations
 
@@ -48,6 +48,14 @@ class Verdict:
             return "loses"
         return "wins" if self.ahead.low > 0 else "level"
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the metrics file says of the verdict beside the figures; `tasks.outcomes` reads it there."""
+        told = {
+            "metric": self.metric, "model": self.model, "best_baseline": self.baseline, "outcome": self.outcome,
+        }  # fmt: skip
+        return {f"{self.task}_{name}": value for name, value in told.items()}
+
     def line(self) -> str:
         """The verdict in one line."""
         told = {name: _told(self.metric, self.figures.get(name)) for name in (self.model, self.baseline)}
@@ -57,6 +65,11 @@ class Verdict:
 def as_share(metric: str, value: float) -> float:
     """A figure as a share of the best there can be."""
     return value / 100 if metric in OF_A_HUNDRED else value
+
+
+def digits(metric: str) -> int:
+    """How many digits after the point a figure is told with."""
+    return 1 if metric in OF_A_HUNDRED else 3
 
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
@@ -94,8 +107,8 @@ def ranked(verdict: Verdict) -> list[str]:
 def _told(metric: str, value: Score | None) -> str:
     if value is None or math.isnan(value.value):
         return "-"
-    digits = 1 if metric in OF_A_HUNDRED else 3
-    return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    of = digits(metric)
+    return f"{value.value:.{of}f} [{value.low:.{of}f}, {value.high:.{of}f}]"
 
 
 def plot(verdicts: Sequence[Verdict]) -> str:

@@ -41,7 +41,8 @@ def test_cut_mixture_holds_the_examples_of_one_task_in_table_and_tokens(mixture:
 
 def test_cut_mixture_leaves_what_is_not_trained_on(mixture: Path, tmp_path: Path) -> None:
     cut_mixture(mixture, tmp_path / "cut", task="translation", examples=3)
-    for path in ("test.parquet", "validation.parquet", "tokens/validation.bin", "tokens/validation.taught.npy"):
+    tokens = (f"tokens/validation.{name}" for name in ("bin", "taught.npy"))
+    for path in ("tasks.json", "test.parquet", "validation.parquet", *tokens):
         assert (tmp_path / "cut" / path).read_bytes() == (mixture / path).read_bytes()
 
 

@@ -130,6 +130,12 @@ def write_mixture() -> None:
                 tasks=[TASKS.index(one["task"]) for one in told],
             )
     write_meta(MIXTURE / "tokens", ["train", "validation"], tasks=list(TASKS))
+    write_declared(*TASKS)
+
+
+def write_declared(*tasks: str, metrics: Sequence[str] = ()) -> None:
+    """The mixture's tasks.json: which figures of each task are asked for, none named: all."""
+    (MIXTURE / "tasks.json").write_text(json.dumps({task: {"metrics": list(metrics)} for task in tasks}))
 
 
 def decoder(*, seed: int = 0, **changes: Any) -> Decoder:

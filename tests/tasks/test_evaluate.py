@@ -43,7 +43,7 @@ def params(**more: Any) -> EvaluateParams:
         "grammar_file_pairs": 10, "threads": 1, "seed": 1,
         "stories": {"count": 3, "opening_words": 4, "max_tokens": 8, "temperature": 0.8, "top_p": 0.9, "batch": 2,
                     "memorised_ngram": 5},
-        "tasks": {"rows": 6, "written_rows": 2, "stories": 2, "shots": 2, "story_temperature": 0.5, "batch": 8,
+        "tasks": {"rows": 6, "written_rows": 2, "stories": 2, "shots": 2, "story_temperature": 0.5, "temperature": 0.0, "top_p": 0.95, "batch": 8,
                   "max_tokens": {"summarization": 6, "translation": 6, "assistant": 6, "story": 6}, "swapped_texts": 6,
                   "wordnet": None},
     }  # fmt: skip

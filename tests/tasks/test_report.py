@@ -73,7 +73,13 @@ def tuned(ran: Path) -> Path:
         "finetuned_test_bits_per_byte": 0.53, "finetuned_written_bits_per_byte": 0.95,
         "finetuned_grammar_accuracy": 0.8, "finetuned_tasks_lost": ["translation"],
         "finetuned_forgotten_test_bits_per_byte": 0.0177, "finetuned_forgotten_grammar_accuracy": 0.025,
-        "base_few_shot_classification_macro_f1": 0.25,
+        "base_few_shot_classification_macro_f1": 0.25, "tasks": ["classification", "translation"],
+        "classification_metric": "macro_f1", "classification_model": "finetuned",
+        "classification_best_baseline": "tfidf", "classification_outcome": "wins",
+        "finetuned_classification_macro_f1": 0.981, "tfidf_classification_macro_f1": 0.873,
+        "translation_metric": "chrf", "translation_model": "finetuned",
+        "translation_best_baseline": "phrases", "translation_outcome": "loses",
+        "finetuned_translation_chrf": 40.0, "phrases_translation_chrf": 45.5,
     }  # fmt: skip
     more = {"evaluate": figures, "mix": {"records_kept": 900}, "finetune": {"train_tokens": 70_000}}
     for name, values in more.items():

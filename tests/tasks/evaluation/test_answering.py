@@ -26,7 +26,8 @@ def tokenizer(workspace: Path) -> None:
 
 def params(**changes: Any) -> AnsweringParams:
     return AnsweringParams(**{
-        "shots": 2, "max_tokens": LIMITS, "story_temperature": 0.7, "batch": 4, **changes,
+        "shots": 2, "max_tokens": LIMITS, "story_temperature": 0.7, "temperature": 0.0, "top_p": 0.95, "batch": 4,
+        **changes,
     })  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pytest
 from model.decoder import Decoder
 from tasks.evaluation.answering import Answers, Respondent
 from tasks.evaluation.intervals import Bootstrap, Floats
+from tasks.evaluation.task_scores import HEADLINE
 from tasks.evaluation.task_suite import Task, TaskSuiteParams, evaluate_tasks, read_tasks, swap_figures
+from tasks.mixing.declarations import METRICS
 from tasks.stage import UserError
 from tests.tasks import small
 
@@ -24,7 +26,7 @@ DRAWN = Bootstrap(resamples=50, confidence=0.95, seed=1)
 def params(**changes: Any) -> TaskSuiteParams:
     plain = {
         "rows": 10, "written_rows": 3, "stories": 2, "swapped_texts": 0, "wordnet": None, "shots": 2,
-        "max_tokens": {"summarization": 4, "translation": 4, "assistant": 4, "story": 4}, "story_temperature": 0.5,
+        "max_tokens": {"summarization": 4, "translation": 4, "assistant": 4, "story": 4}, "story_temperature": 0.5, "temperature": 0.0, "top_p": 0.95,
         "batch": 4,
     }  # fmt: skip
     return TaskSuiteParams.model_validate_json(json.dumps({**plain, **changes}))
@@ -84,6 +86,9 @@ def test_a_task_is_lost_or_won_and_said_so(mixture: Path, right: bool) -> None:
     results = evaluate_tasks(chosen, models(right=right), params(), DRAWN)
     outcomes = {verdict.task: verdict.outcome for verdict in results.verdicts}
     assert results.figures["finetuned_tasks"] == 2
+    assert results.figures["tasks"] == ["summarization", "translation"]
+    assert results.figures["translation_outcome"] == outcomes["translation"]
+    assert results.figures["translation_best_baseline"] == results.verdicts[1].baseline
     if right:
         assert "loses" not in outcomes.values()
         assert results.figures["finetuned_tasks_lost"] == []
@@ -115,6 +120,42 @@ def test_everybody_has_figures_and_a_base_model_goes_by_its_name_with_examples(m
     assert "majority_classification_accuracy" in figures
     assert "finetuned_assistant_answered_unanswerable" in figures
     assert "finetuned_summarization_made_up_words" in figures
+
+
+def metrics_of(figures: Mapping[str, Any], start: str) -> set[str]:
+    """The metrics of the figures whose names begin so."""
+    return {key.removeprefix(start) for key in figures if key.startswith(start) and not key.endswith(("_low", "_high"))}
+
+
+def test_a_task_s_figures_are_those_it_was_declared_with_and_the_headline_one(mixture: Path) -> None:
+    small.write_declared(*small.TASKS, metrics=["constraints_met", "rouge_1", "accuracy", "made_up_words"])
+    chosen = [task for task in tasks(mixture) if task.name in ("classification", "assistant")]
+    results = evaluate_tasks(chosen, models(right=True), params(), DRAWN)
+    figures = {key: value for key, value in results.figures.items() if "_written_" not in key}
+    asked = {"classification": {"macro_f1", "accuracy"}}
+    asked["assistant"] = {"token_f1", "constraints_met", "rouge_1", "made_up_words"}
+    for task, names in asked.items():
+        everybody = ["finetuned", "base", "base_few_shot"] + (["tfidf"] if task == "classification" else ["retrieval"])
+        for name in everybody:
+            assert metrics_of(figures, f"{name}_{task}_") == names
+        assert metrics_of(results.figures, f"finetuned_{task}_written_") == names - {"constraints_met"}
+        (verdict,) = [verdict for verdict in results.verdicts if verdict.task == task]
+        assert set(verdict.scores["finetuned"]) == names
+
+
+def test_every_figure_of_a_task_can_be_asked_for_by_its_name(mixture: Path) -> None:
+    everything = {task.name: task for task in tasks(mixture)}
+    constraints = json.dumps({"words": ["boat"], "sentence": "It rained.", "length": [1, 9]})
+    for task in everything.values():
+        if task.kind != "classification":
+            task.test.append({**task.test[-1], "constraints": constraints})
+        if task.kind == "summarization":
+            task.test.append({**task.test[0], "answerable": False})
+        task.test.append({**task.test[0], "answer": "And then Zora came."})  # a name that may be made up
+    found = evaluate_tasks(list(everything.values()), models(right=True), params(), DRAWN)
+    names = {verdict.task: {name for own in verdict.scores.values() for name in own} for verdict in found.verdicts}
+    assert names == {task.name: set(METRICS[task.kind]) for task in everything.values()}
+    assert all(HEADLINE[kind] in known for kind, known in METRICS.items())
 
 
 def test_requests_without_an_answer_are_scored_by_their_constraints_alone(mixture: Path) -> None:
@@ -157,6 +198,10 @@ def test_a_conversation_of_each_aspect_is_told(mixture: Path) -> None:
 def test_a_mixture_that_is_not_there_is_one_line(workspace: Path) -> None:
     with pytest.raises(UserError, match=r"data/mixture/train\.parquet: no such file; the stage mix makes it"):
         tasks(small.MIXTURE)
+    small.write_workspace()
+    (small.MIXTURE / "tasks.json").unlink()
+    with pytest.raises(UserError, match=r"data/mixture/tasks\.json: no such file; the stage mix makes it"):
+        tasks(small.MIXTURE)
 
 
 def test_rows_of_a_task_that_was_declared_by_another_name_go_by_it(workspace: Path) -> None:
@@ -164,6 +209,7 @@ def test_rows_of_a_task_that_was_declared_by_another_name_go_by_it(workspace: Pa
     for split in small.COUNTS:
         rows = [{**row, "task": "mood"} for row in small.rows(split) if row["task"] == "classification"]
         pq.write_table(pa.Table.from_pylist(rows), small.MIXTURE / f"{split}.parquet")
+    small.write_declared("mood")
     (task,) = tasks(small.MIXTURE)
     assert (task.name, task.kind) == ("mood", "classification")
 
