@@ -1,4 +1,4 @@
-"""Token files and the batches cut from them: every batch is a function of (files, seed, index), nothing is replayed.
+"""Batches cut from token files: every batch is a function of (files, seed, index), nothing is replayed.
 
 Letters: B rows of a batch, T positions of a row (the context).
 """
@@ -7,117 +7,20 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from model.documents import IGNORE, Documents, Ints
+
 Packing = Literal["stream", "whole"]
-Ints = npt.NDArray[np.int64]
 
-IGNORE = -100  # a target that no loss counts: padding, a prompt
 POOL = 1024  # documents looked at for the best fit: enough for 98-99 % full rows, few enough to stay near the order
-
-
-@dataclass(frozen=True)
-class Documents:
-    """One split of the token files, memory-mapped. Document d is tokens[offsets[d]:offsets[d + 1]], its end included.
-
-    tokens: (N,), uint16 or uint32; offsets: (D + 1,), int64; weights: (D,), float32, expected appearances in an epoch;
-    bytes: (D,), int64, UTF-8 bytes of each text; taught: (N,), bool, whether a token is a target (of a conversation,
-    the answers), None where all are; tasks: (D,), int16, the task of each conversation, None where there are none.
-    """
-
-    tokens: npt.NDArray[np.unsignedinteger]
-    offsets: Ints
-    weights: npt.NDArray[np.float32]
-    bytes: Ints
-    end_id: int
-    taught: npt.NDArray[np.bool_] | None = None
-    tasks: npt.NDArray[np.int16] | None = None
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def document(self, index: int) -> Ints:
-        """The token ids of one document, the end token last."""
-        return self.tokens[self.offsets[index] : self.offsets[index + 1]].astype(np.int64)
-
-    def targets(self, index: int) -> Ints:
-        """What is learnt of one document: its token ids, `IGNORE` where a token is not taught."""
-        ids = self.document(index)
-        if self.taught is None:
-            return ids
-        return np.where(self.taught[self.offsets[index] : self.offsets[index + 1]], ids, IGNORE)
-
-
-def read_documents(folder: Path, split: str) -> Documents:
-    """Open a split of the token files. Raises ValueError naming the file that is missing or does not fit."""
-    meta = _read_meta(folder)
-    if split not in meta["splits"]:
-        known = ", ".join(sorted(meta["splits"]))
-        raise ValueError(f"{folder / 'meta.json'} has no split {split!r}; there are {known}")
-    try:
-        tokens = np.memmap(folder / f"{split}.bin", dtype=np.dtype(meta["dtype"]).newbyteorder("<"), mode="r")
-        offsets = np.load(folder / f"{split}.offsets.npy", allow_pickle=False)
-        weights = np.load(folder / f"{split}.weights.npy", allow_pickle=False)
-        sizes = np.load(folder / f"{split}.bytes.npy", allow_pickle=False)
-        taught, tasks = (_load_if_there(folder / f"{split}.{name}.npy") for name in ("taught", "tasks"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"the split {split!r} in {folder} cannot be read: {error}") from error
-    if not len(offsets) - 1 == len(weights) == len(sizes) or (len(offsets) > 1 and offsets[-1] != len(tokens)):
-        raise ValueError(
-            f"{folder / split}.*: {len(offsets) - 1} documents, {len(weights)} weights, {len(sizes)} sizes and "
-            f"{len(tokens)} tokens do not fit: run the stage tokenize again"
-        )
-    for name, values, length in (("taught", taught, len(tokens)), ("tasks", tasks, len(weights))):
-        if values is not None and len(values) != length:
-            raise ValueError(f"{folder / split}.{name}.npy: {len(values)} entries for {length}: make the files again")
-    return Documents(
-        tokens=tokens,
-        offsets=offsets,
-        weights=weights,
-        bytes=sizes,
-        end_id=int(meta["end_id"]),
-        taught=None if taught is None else taught.astype(np.bool_),
-        tasks=tasks,
-    )
-
-
-def _load_if_there(path: Path) -> npt.NDArray[Any] | None:
-    return np.load(path, allow_pickle=False) if path.exists() else None
-
-
-def vocabulary_size(folder: Path) -> int:
-    """The vocabulary that the token files were written with."""
-    return int(_read_meta(folder)["vocabulary_size"])
-
-
-def task_names(folder: Path) -> list[str]:
-    """The tasks of a mixture's token files, in the order of their indices."""
-    names = _read_meta(folder).get("tasks")
-    if not isinstance(names, list):
-        raise ValueError(f"{folder / 'meta.json'} names no tasks: it describes no mixture")
-    return [str(name) for name in names]
-
-
-def _read_meta(folder: Path) -> dict[str, Any]:
-    path = folder / "meta.json"
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("dtype", "vocabulary_size", "end_id", "splits"):
-            meta[key]
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no description of token files: {error!r}") from error
-    return cast(dict[str, Any], meta)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.batches import IGNORE, Batch, BatchSource, Documents
+from model.batches import Batch, BatchSource
+from model.documents import IGNORE, Documents
 
 Weights = npt.NDArray[np.float32]
 

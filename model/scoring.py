@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.batches import IGNORE, Documents, Ints, Pieces, lay_out, pack_items
+from model.batches import Pieces, lay_out, pack_items
 from model.decoder import Cache, Decoder
+from model.documents import IGNORE, Documents, Ints
 
 Floats = npt.NDArray[np.float64]
 

@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.batches import IGNORE, Batch, BatchSource
+from model.batches import Batch, BatchSource
 from model.checkpoint import Checkpoints
 from model.decoder import Decoder
+from model.documents import IGNORE
 from model.gradients import token_loss
 from model.muon import Optimiser, clip
 from model.schedule import Schedule

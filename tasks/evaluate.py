@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
-from model.batches import Documents, read_documents, vocabulary_size
 from model.checkpoint import load_model
 from model.decoder import Decoder
+from model.documents import Documents, read_documents, vocabulary_size
 from model.scoring import document_bits
 from tasks import stage
 from tasks.evaluation import compression

@@ -6,6 +6,7 @@ The loop, checkpoints, resume and metrics are those of `pretrain` (tasks.trainin
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -69,10 +70,8 @@ def finetune(
 def _finetune(
     params: FinetuneParams, *, base: Path, mixture: Path, tokens: Path, folder: Path, metrics: Path, curve: Path
 ) -> None:
-    import torch
-
     from model.blend import BalancedBatches
-    from model.checkpoint import load_model, save_model
+    from model.checkpoint import save_model
     from model.lora import trainable_parameters
     from model.training import answer_loss
     from tasks.chat import write_generation_config
@@ -80,14 +79,13 @@ def _finetune(
 
     codec = load_tokenizer(base / "tokenizer.json")
     training.prepare_torch(params)
-    device = training.resolve_device(params)
-    precision = training.resolve_precision(params, device)
-    decoder = load_model(base, dtype=torch.bfloat16 if precision == "bf16" else torch.float32, device=str(device))
+    decoder, precision = training.load_base(params, base)
     _check_vocabulary(decoder, mixture / "tokens", tokens)
-    validation = _Validation(params, mixture, tokens)
-    _adapt(params, decoder.train())
+    chosen = chosen_tasks(params, mixture)
+    validation = _Validation(mixture, tokens, chosen)
+    _adapt(params, decoder)
     trained = trainable_parameters(decoder)
-    batches = _batches(params, mixture, tokens, context=decoder.config.context)
+    batches = conversation_batches(params, mixture, tokens, chosen=chosen, context=decoder.config.context)
     compiled = training.compile_layers(params, decoder, precision=precision)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of the mixture"
     training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
@@ -95,7 +93,9 @@ def _finetune(
         params,
         decoder,
         name="finetune",
-        key=training.run_key(params, _files(base, mixture, tokens), facts=[precision, str(compiled), device.type]),
+        key=training.run_key(
+            params, _files(base, mixture, tokens), facts=[precision, str(compiled), decoder.device.type]
+        ),
         batches=BalancedBatches(batches, params.answer_balance),
         objective=answer_loss,
         evaluate=_evaluation(params, validation, codec),
@@ -127,7 +127,7 @@ def _files(base: Path, mixture: Path, tokens: Path) -> list[Path]:
 
 def _check_vocabulary(decoder: Decoder, *folders: Path) -> None:
     """Raises UserError for token files that hold ids the base model has no embedding of."""
-    from model.batches import vocabulary_size
+    from model.documents import vocabulary_size
 
     known = decoder.config.vocabulary_size
     for folder in folders:
@@ -163,28 +163,29 @@ def _finish(params: FinetuneParams, decoder: Decoder, folder: Path) -> None:
     decoder.eval()
 
 
-def _batches(params: FinetuneParams, mixture: Path, tokens: Path, *, context: int) -> PackedBatches:
-    from model.batches import PackedBatches, read_documents
+def conversation_batches(
+    params: FinetuneParams, mixture: Path, tokens: Path, *, chosen: Sequence[int] | None, context: int
+) -> PackedBatches:
+    """The batches of the mixture's conversations with the replayed text among them.
+
+    chosen: the tasks, as `chosen_tasks` has them.
+    """
     from model.blend import task_weights, with_replay
+    from model.documents import read_documents
 
     conversations = read_documents(mixture / "tokens", "train")
-    weights = task_weights(conversations, temperature=params.temperature, chosen=_chosen(params, mixture))
+    weights = task_weights(conversations, temperature=params.temperature, chosen=chosen)
     blended = with_replay(
         replace(conversations, weights=weights), read_documents(tokens, "train"), share=params.replay_share
     )
-    return PackedBatches(
-        blended,
-        context=context,
-        rows=training.rows_of_a_batch(params, context),
-        packing="whole",
-        isolate=True,  # conversations never see each other
-        seed=params.seed,
+    return training.packed_batches(  # conversations never see each other
+        params, blended, context=context, packing="whole", isolate=True
     )
 
 
-def _chosen(params: FinetuneParams, mixture: Path) -> list[int] | None:
-    """The indices of the tasks to train. Raises UserError for a task that the mixture has not."""
-    from model.batches import task_names
+def chosen_tasks(params: FinetuneParams, mixture: Path) -> list[int] | None:
+    """The indices of the tasks to train, None: all. Raises UserError for a task that the mixture has not."""
+    from model.documents import task_names
 
     if params.tasks is None:
         return None
@@ -197,12 +198,12 @@ def _chosen(params: FinetuneParams, mixture: Path) -> list[int] | None:
 class _Validation:
     """What is not trained on: conversations of the tasks that are trained, and pretraining text."""
 
-    def __init__(self, params: FinetuneParams, mixture: Path, tokens: Path) -> None:
-        from model.batches import read_documents
+    def __init__(self, mixture: Path, tokens: Path, chosen: Sequence[int] | None) -> None:
+        from model.documents import read_documents
 
         self.conversations = read_documents(mixture / "tokens", "validation")
         self.text = read_documents(tokens, "validation")
-        self.tasks = _chosen(params, mixture)
+        self.tasks = chosen
 
     def figures(self, decoder: Decoder, *, limit: int | None) -> dict[str, float]:
         """What a model makes of `limit` conversations and as many documents, None: of all."""

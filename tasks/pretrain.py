@@ -13,8 +13,8 @@ from tasks.training import Count, Positive, TrainingParams
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from model.batches import Documents, PackedBatches
     from model.decoder import Decoder
+    from model.documents import Documents
     from model.training import Evaluation
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ def pretrain(
 def _pretrain(
     params: PretrainParams, *, tokens: Path, tokenizer: Path, folder: Path, metrics: Path, curve: Path, samples: Path
 ) -> None:
-    from model.batches import read_documents
     from model.checkpoint import save_model
+    from model.documents import read_documents
     from model.scoring import bits_per_byte
     from model.training import next_token_loss
     from tasks.tokenizer_kinds import load_tokenizer
@@ -80,7 +80,9 @@ def _pretrain(
     precision = training.resolve_precision(params, device)
     train, validation = read_documents(tokens, "train"), read_documents(tokens, "validation")
     decoder = _new_model(params, tokens=tokens, precision=precision).to(device)
-    batches = _batches(params, train)
+    batches = training.packed_batches(
+        params, train, context=params.model.context, packing=params.packing, isolate=params.isolate_documents
+    )
     told = _samples(params, codec)
     compiled = training.compile_layers(params, decoder, precision=precision)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of {len(train):,} documents"
@@ -113,9 +115,9 @@ def _pretrain(
 def _new_model(params: PretrainParams, *, tokens: Path, precision: training.Precision) -> Decoder:
     import torch
 
-    from model.batches import read_documents, vocabulary_size
     from model.config import ModelConfig
     from model.decoder import Decoder, initialise
+    from model.documents import read_documents, vocabulary_size
 
     end_id = read_documents(tokens, "train").end_id
     config = ModelConfig(vocabulary_size=vocabulary_size(tokens), end_id=end_id, **params.model.model_dump())
@@ -124,20 +126,6 @@ def _new_model(params: PretrainParams, *, tokens: Path, precision: training.Prec
     if line := config.why_not_exportable():
         log.warning("%s", line)
     return decoder
-
-
-def _batches(params: PretrainParams, train: Documents) -> PackedBatches:
-    from model.batches import PackedBatches
-
-    context = params.model.context
-    return PackedBatches(
-        train,
-        context=context,
-        rows=training.rows_of_a_batch(params, context),
-        packing=params.packing,
-        isolate=params.isolate_documents,
-        seed=params.seed,
-    )
 
 
 def _samples(params: PretrainParams, codec: Tokenizer) -> training.Samples:

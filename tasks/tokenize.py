@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
+from model.documents import Document, token_dtype, write_documents
 from tasks import stage
 from tasks.chat import write_chat_files
 from tasks.records import read_rows
@@ -41,9 +41,7 @@ def tokenize(
     """Trains the tokenizer, writes every split as one flat file of ids, and reports.
 
     In `tokenizer`: tokenizer.json and the chat template beside it, as transformers reads them.
-    In `tokens`, for each split: `SPLIT.bin` (little-endian uint16, or uint32 above 65,536 ids; each document's
-    ids, then END), `SPLIT.offsets.npy` (int64, documents + 1), `SPLIT.weights.npy` (float32: expected
-    appearances in an epoch), `SPLIT.bytes.npy` (int64: UTF-8 bytes of each text), and `meta.json`.
+    In `tokens`: the token files of each split (see `model.documents`), END after each document.
     Raises UserError where a split that training needs is empty.
     """
     trained = train_tokenizer(
@@ -61,14 +59,16 @@ def tokenize(
     _refuse_empty(sizes)
     total_bytes = sum(size["bytes"] for size in sizes.values())
     stage.timings(mb_per_s=total_bytes / 1e6 / (time.monotonic() - started))
-    meta = {"dtype": _dtype(trained).name, "vocabulary_size": trained.get_vocab_size(), "end_id": END, "splits": sizes}
+    vocabulary_size = trained.get_vocab_size()
+    dtype = token_dtype(vocabulary_size).name
+    meta = {"dtype": dtype, "vocabulary_size": vocabulary_size, "end_id": END, "splits": sizes}
     stage.write_text(tokens / "meta.json", json.dumps(meta, indent=2, sort_keys=True) + "\n")
     report = measure(trained, list(_texts(clean / "validation.parquet")))
     stage.write_metrics(metrics, {**report, **{f"{split}_tokens": size["tokens"] for split, size in sizes.items()}})
     _write_comparison(params, clean, comparison)
     log.info(
         "%s of %d ids, %.2f bytes a token, %d train tokens",
-        params.kind, trained.get_vocab_size(), report["bytes_per_token"], sizes["train"]["tokens"],
+        params.kind, vocabulary_size, report["bytes_per_token"], sizes["train"]["tokens"],
     )  # fmt: skip
 
 
@@ -98,31 +98,20 @@ def _texts(path: Path, limit_bytes: int | None = None) -> Iterator[str]:
         yield text
 
 
-def _dtype(tokenizer: "Tokenizer") -> "np.dtype[np.unsignedinteger]":
-    return np.dtype("<u2" if tokenizer.get_vocab_size() <= 1 << 16 else "<u4")
-
-
 def _write_split(tokenizer: "Tokenizer", records: Path, folder: Path, split: str) -> dict[str, int]:
     """Writes one split's files; returns its documents, tokens (END included) and bytes of text."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lengths: list[int] = []
-    weights: list[float] = []
-    sizes: list[int] = []
+    dtype = token_dtype(tokenizer.get_vocab_size())
+    return write_documents(folder, split, _documents(tokenizer, records), dtype=dtype, conversations=False)
+
+
+def _documents(tokenizer: "Tokenizer", records: Path) -> Iterator[Document]:
     rows = read_rows(records, ["text", "weight"])
-    with (folder / f"{split}.bin").open("wb") as file:
-        while batch := list(islice(rows, BATCH_DOCUMENTS)):
-            texts = [str(row["text"]) for row in batch]
-            for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
-                ids = encoding.ids
-                ids.append(END)
-                file.write(np.asarray(ids, dtype=_dtype(tokenizer)).tobytes())
-                lengths.append(len(ids))
-            weights += [float(str(row["weight"])) for row in batch]
-            sizes += [len(text.encode()) for text in texts]
-    np.save(folder / f"{split}.offsets.npy", np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64))
-    np.save(folder / f"{split}.weights.npy", np.asarray(weights, dtype=np.float32))
-    np.save(folder / f"{split}.bytes.npy", np.asarray(sizes, dtype=np.int64))
-    return {"documents": len(lengths), "tokens": sum(lengths), "bytes": sum(sizes)}
+    while batch := list(islice(rows, BATCH_DOCUMENTS)):
+        texts = [str(row["text"]) for row in batch]
+        encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        for row, text, encoding in zip(batch, texts, encodings, strict=True):
+            ids = [*encoding.ids, END]
+            yield Document(ids=ids, weight=float(str(row["weight"])), size=len(text.encode()))
 
 
 def _refuse_empty(sizes: Mapping[str, Mapping[str, int]]) -> None:

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-    from model.batches import BatchSource
+    from model.batches import BatchSource, PackedBatches, Packing
+    from model.checkpoint import Checkpoints
     from model.decoder import Decoder
-    from model.training import Evaluation, Objective, Result
+    from model.documents import Documents
+    from model.training import Evaluation, MetricsLog, Objective, Result, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +135,28 @@ def fast_bf16(cpuinfo: Path) -> bool:
     return "amx_bf16" in words or ("avx512_bf16" in words and "AuthenticAMD" in words)
 
 
+def load_base(params: TrainingParams, folder: Path) -> tuple[Decoder, Precision]:
+    """A model folder's decoder where and in what the parameters say that it learns. Raises ValueError."""
+    import torch
+
+    from model.checkpoint import load_model
+
+    device = resolve_device(params)
+    precision = resolve_precision(params, device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return load_model(folder, dtype=dtype, device=str(device)).train(), precision
+
+
+def packed_batches(
+    params: TrainingParams, documents: Documents, *, context: int, packing: Packing, isolate: bool
+) -> PackedBatches:
+    """Optimiser steps' batches of documents. Raises UserError where batch_tokens are no whole rows."""
+    from model.batches import PackedBatches
+
+    rows = rows_of_a_batch(params, context)
+    return PackedBatches(documents, context=context, rows=rows, packing=packing, isolate=isolate, seed=params.seed)
+
+
 def rows_of_a_batch(params: TrainingParams, context: int) -> int:
     """Rows of an optimiser step. Raises UserError where they are not whole."""
     if params.batch_tokens % context:
@@ -194,13 +218,42 @@ def train(
     name: the stage; key: of `run_key`; watch: the figure of `evaluate` that the plateau is looked for in.
     """
     from model.checkpoint import Checkpoints
-    from model.muon import Optimiser, OptimiserConfig
-    from model.schedule import Schedule
-    from model.training import MetricsLog, Trainer, TrainingConfig
+    from model.training import MetricsLog
 
     checkpoints = Checkpoints(stage.STATE / "checkpoints" / name / key)
+    result = trainer(
+        params,
+        decoder,
+        batches=batches,
+        objective=objective,
+        evaluate=evaluate,
+        watch=watch,
+        checkpoints=checkpoints,
+        metrics=MetricsLog(stage.STATE / "runs" / name / "metrics.jsonl"),
+    ).run()
+    stage.timings(train_tokens_per_s=result.tokens_per_s)
+    checkpoints.remove()
+    return result
+
+
+def trainer(
+    params: TrainingParams,
+    decoder: Decoder,
+    *,
+    batches: BatchSource,
+    objective: Objective,
+    evaluate: Evaluation,
+    watch: str,
+    checkpoints: Checkpoints | None,
+    metrics: MetricsLog | None,
+) -> Trainer:
+    """The training loop as the parameters have it. checkpoints, metrics: where it notes itself, None: nowhere."""
+    from model.muon import Optimiser, OptimiserConfig
+    from model.schedule import Schedule
+    from model.training import Trainer, TrainingConfig
+
     config = OptimiserConfig(**params.optimiser.model_dump(exclude={"clip_norm"}))
-    result = Trainer(
+    return Trainer(
         decoder,
         batches=batches,
         objective=objective,
@@ -217,11 +270,8 @@ def train(
         ),
         evaluate=evaluate,
         checkpoints=checkpoints,
-        metrics=MetricsLog(stage.STATE / "runs" / name / "metrics.jsonl"),
-    ).run()
-    stage.timings(train_tokens_per_s=result.tokens_per_s)
-    checkpoints.remove()
-    return result
+        metrics=metrics,
+    )
 
 
 SAMPLES_TOLD = 3  # at each evaluation, in the log

@@ -1,5 +1,6 @@
 """Fixtures that many tests share, and one closing line on what could not be run on this machine."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tasks.records import Record, RecordWriter, write_records
+from tasks.stage import UserError
 from tasks.telemetry import OFF
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +34,14 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def skip_missing(what: str) -> Any:
     """Skips the test, and has the closing line of the run say that it did not run and why."""
     pytest.skip(MISSING + what)
+
+
+@contextlib.contextmanager
+def refused(match: str) -> "Generator[pytest.ExceptionInfo[UserError]]":
+    """What a user did wrong is told in one line, which matches."""
+    with pytest.raises(UserError, match=match) as raised:
+        yield raised
+    assert "\n" not in str(raised.value)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost, so that the line comes last

@@ -49,7 +49,7 @@ def _point(task: Task, size: int | None, plan: Plan, workspace: Workspace, scori
 
 
 def _train_tokens(mixture: Path) -> int:
-    from model.batches import read_documents
+    from model.documents import read_documents
 
     return int(read_documents(mixture / "tokens", "train").offsets[-1])
 

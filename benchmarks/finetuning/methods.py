@@ -141,8 +141,8 @@ def _scores(models: Mapping[str, Path], plan: Plan, workspace: Workspace, scorin
     """Headline figures of every task and bits per byte, of the models and of the baselines."""
     import torch
 
-    from model.batches import read_documents
     from model.checkpoint import load_model
+    from model.documents import read_documents
     from model.scoring import bits_per_byte
     from tasks.evaluation.answering import respondents
     from tasks.evaluation.baselines import BASELINES

@@ -8,11 +8,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.batches import Documents, read_documents
+from model.documents import Document, read_documents, write_documents
 from tasks import stage
 from tasks.stage import UserError
 
@@ -59,24 +58,17 @@ def _write_tokens(source: Path, target: Path, chosen: Sequence[int], *, rows: in
         raise UserError(
             f"{source}: {len(documents)} conversations for {rows} rows of train.parquet; run `dvc repro mix`"
         )
-    flat = _places(documents, chosen)
-    lengths = np.diff(documents.offsets)[chosen]
-    documents.tokens[flat].tofile(target / "train.bin")
-    arrays = {
-        "offsets": np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        "weights": documents.weights[chosen],
-        "bytes": documents.bytes[chosen],
-        "taught": documents.taught[flat].astype(np.uint8),
-        "tasks": documents.tasks[chosen],
-    }
-    for name, values in arrays.items():
-        np.save(target / f"train.{name}.npy", values)
+    ends, taught, tasks = documents.offsets, documents.taught, documents.tasks
+    kept = (
+        Document(
+            ids=documents.document(at),
+            weight=float(documents.weights[at]),
+            size=int(documents.bytes[at]),
+            taught=taught[ends[at] : ends[at + 1]],
+            task=int(tasks[at]),
+        )
+        for at in chosen
+    )
     meta = json.loads((source / "meta.json").read_text(encoding="utf-8"))
-    sizes = {"documents": len(chosen), "tokens": len(flat), "bytes": int(arrays["bytes"].sum())}
-    meta["splits"]["train"] = sizes | {"taught_tokens": int(arrays["taught"].sum())}
+    meta["splits"]["train"] = write_documents(target, "train", kept, dtype=documents.tokens.dtype, conversations=True)
     stage.write_text(target / "meta.json", json.dumps(meta, indent=2, sort_keys=True) + "\n")
-
-
-def _places(documents: Documents, chosen: Sequence[int]) -> np.ndarray:
-    spans = [np.arange(documents.offsets[at], documents.offsets[at + 1]) for at in chosen]
-    return np.concatenate(spans)

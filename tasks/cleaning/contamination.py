@@ -55,15 +55,18 @@ def shares_in(index: Hashes, words: Grams, n: int) -> NDArray[np.float64]:
     return np.asarray(hits / np.maximum(grams.counts, 1), np.float64)
 
 
-def evaluation_texts(sources: Sequence[EvaluationFiles]) -> Iterator[str]:
-    """The texts of evaluation files. Raises UserError where a pattern finds no file or a field is missing."""
+def evaluation_texts(sources: Sequence[EvaluationFiles], *, key: str = "prepare.contamination") -> Iterator[str]:
+    """The texts of evaluation files. key: where params.yaml names them, for errors.
+
+    Raises UserError where a pattern finds no file or a field is missing.
+    """
     for source in sources:
         paths = sorted(Path().glob(source.files)) if not Path(source.files).is_absolute() else _absolute(source.files)
         if not paths:
-            raise UserError(f"prepare.contamination.evaluation: '{source.files}' matches no file")
+            raise UserError(f"{key}.evaluation: '{source.files}' matches no file")
         for path in paths:
             log.info("evaluation texts of %s", path)
-            yield from _texts_of(path, source.fields)
+            yield from _texts_of(path, source.fields, key)
 
 
 def _absolute(pattern: str) -> list[Path]:
@@ -71,26 +74,26 @@ def _absolute(pattern: str) -> list[Path]:
     return sorted(root.glob(str(Path(pattern).relative_to(root))))
 
 
-def _texts_of(path: Path, fields: Sequence[str]) -> Iterator[str]:
+def _texts_of(path: Path, fields: Sequence[str], key: str) -> Iterator[str]:
     name = path.name.removesuffix(".gz")
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         try:
             if name.endswith(".jsonl"):
-                yield from _fields_of(path, fields, (json.loads(line) for line in file if line.strip()))
+                yield from _fields_of(path, fields, key, (json.loads(line) for line in file if line.strip()))
             elif name.endswith((".csv", ".tsv")):
                 delimiter = "\t" if name.endswith(".tsv") else ","
-                yield from _fields_of(path, fields, csv.DictReader(file, delimiter=delimiter))
+                yield from _fields_of(path, fields, key, csv.DictReader(file, delimiter=delimiter))
             else:
                 yield file.read()
         except (UnicodeDecodeError, json.JSONDecodeError, gzip.BadGzipFile, EOFError) as error:
             raise UserError(f"{path}: can't be read as evaluation text: {error}") from None
 
 
-def _fields_of(path: Path, fields: Sequence[str], rows: Iterable[Any]) -> Iterator[str]:
+def _fields_of(path: Path, fields: Sequence[str], key: str, rows: Iterable[Any]) -> Iterator[str]:
     if not fields:
-        raise UserError(f"prepare.contamination.evaluation: say which fields of {path} hold text")
+        raise UserError(f"{key}.evaluation: say which fields of {path} hold text")
     for number, row in enumerate(rows, 1):
         missing = [f for f in fields if not isinstance(row, dict) or f not in row]
         if missing:
-            raise UserError(f"{path}:{number}: no field '{missing[0]}'; prepare.contamination.evaluation names it")
+            raise UserError(f"{path}:{number}: no field '{missing[0]}'; {key}.evaluation names it")
         yield from (str(row[f]) for f in fields if row[f])

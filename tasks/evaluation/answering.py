@@ -117,7 +117,7 @@ class Respondent:
         """Token ids that an answer of `room` tokens can follow; of examples as many as fit, of the request its end."""
         most = self.model.config.context - 1 - room  # 1: the end token in front
         if self.chat:
-            return encode_chat(self.tokenizer, [{"role": "user", "content": request(row)}], ask=True).ids[-most:]
+            return self._chat_prompt(request(row), most)
         own = self._encode(f"{request(row)}{ANSWER}")
         shown: list[int] = []
         for example in examples:
@@ -125,6 +125,18 @@ class Respondent:
             if len(shown) + len(more) + len(own) <= most:
                 shown += more
         return [*shown, *own][-most:]
+
+    def _chat_prompt(self, content: str, most: int) -> list[int]:
+        """The request as a user's turn; of what is too long the beginning is cut off, the turn's header stays."""
+        content = content.strip()
+        while True:
+            ids = encode_chat(self.tokenizer, [{"role": "user", "content": content}], ask=True).ids
+            over = len(ids) - most
+            if over <= 0 or not content:
+                return ids[-most:]
+            starts = [start for start, _ in self.tokenizer.encode(content, add_special_tokens=False).offsets]
+            cut = starts[over] if over < len(starts) else len(content)
+            content = content[max(1, cut) :].strip()  # 1: bytes of one letter begin at one place
 
     def _continuation(self, answer: str) -> list[int]:
         if self.chat:

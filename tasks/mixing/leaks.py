@@ -10,7 +10,6 @@ from tasks.cleaning.contamination import ContaminationParams, EvaluationFiles
 from tasks.cleaning.safety import Safety, SafetyParams
 from tasks.cleaning.words import Hashes, hash_words, split_words
 from tasks.mixing.example import Example, Rejected, normal
-from tasks.stage import UserError
 
 LONG_ANSWER_WORDS = 8  # from here on an answer is a text of its own: two that are equal are copies
 TELLING_WORDS = 4  # fewer words of a request stand in external files by chance
@@ -130,10 +129,7 @@ def without_external(
 
 def _external(params: ContaminationParams, folder: Path) -> tuple[Hashes, set[str]]:
     files = [EvaluationFiles(files=str(folder / entry.files), fields=entry.fields) for entry in params.evaluation]
-    try:
-        texts = list(contamination.evaluation_texts(files))
-    except UserError as error:
-        raise UserError(str(error).replace("prepare.contamination", "mix.contamination")) from None
+    texts = list(contamination.evaluation_texts(files, key="mix.contamination"))
     return contamination.index_texts(texts, params.ngram), {normal(text) for text in texts}
 
 

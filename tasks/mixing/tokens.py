@@ -1,7 +1,4 @@
-"""The mixture as token ids, in the form that `model.batches.read_documents` reads.
-
-Letters: D conversations, N tokens of a split.
-"""
+"""The mixture as token ids, in the form that `model.documents.read_documents` reads."""
 
 import json
 from collections.abc import Sequence
@@ -9,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from model.documents import Document, token_dtype, write_documents
 from tasks import stage
 from tasks.chat import Rendered, encode_chats
 from tasks.mixing.declarations import MixParams, StorybookSource
@@ -86,16 +82,19 @@ def _refuse_mostly_too_long(encoded: Sequence[Encoded], rejected: Sequence[Rejec
 
 
 def write_tokens(folder: Path, encoded: Sequence[Encoded], tokenizer: "Tokenizer", tasks: Sequence[str]) -> None:
-    """Writes the splits that are trained on, and meta.json.
+    """Writes the token files of the splits that are trained on: each conversation with END, what is taught its answer.
 
-    For each split: SPLIT.bin (little-endian ids, each conversation closed by END), .offsets.npy (int64, D + 1),
-    .weights.npy (float32, D: all 1), .bytes.npy (int64, D: UTF-8 bytes of the answer, what is taught),
-    .taught.npy (uint8, N: 1 where a token is a target) and .tasks.npy (int16, D: index into meta's "tasks").
+    The weights are all 1; the bytes are those of the answer.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    dtype = np.dtype("<u2" if tokenizer.get_vocab_size() <= 1 << 16 else "<u4")
+    dtype = token_dtype(tokenizer.get_vocab_size())
     sizes = {
-        split: _write_split(folder, split, [one for one in encoded if one.example.split == split], dtype, tasks)
+        split: write_documents(
+            folder,
+            split,
+            (_document(one, tasks) for one in encoded if one.example.split == split),
+            dtype=dtype,
+            conversations=True,
+        )
         for split in TRAINED_ON
     }
     meta = {
@@ -105,22 +104,11 @@ def write_tokens(folder: Path, encoded: Sequence[Encoded], tokenizer: "Tokenizer
     stage.write_text(folder / "meta.json", json.dumps(meta, indent=2, sort_keys=True) + "\n")
 
 
-def _write_split(
-    folder: Path, split: str, encoded: Sequence[Encoded], dtype: "np.dtype[np.unsignedinteger]", tasks: Sequence[str]
-) -> dict[str, int]:
-    ids = np.array([token for one in encoded for token in (*one.chat.ids, END)], dtype)
-    taught = np.array([flag for one in encoded for flag in (*one.chat.taught, False)], np.uint8)
-    lengths = np.array([one.tokens for one in encoded], np.int64)
-    sizes = np.array([len(one.example.answer.encode()) for one in encoded], np.int64)
-    ids.tofile(folder / f"{split}.bin")
-    np.save(folder / f"{split}.offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-    np.save(folder / f"{split}.weights.npy", np.ones(len(encoded), np.float32))
-    np.save(folder / f"{split}.bytes.npy", sizes)
-    np.save(folder / f"{split}.taught.npy", taught)
-    np.save(folder / f"{split}.tasks.npy", np.array([tasks.index(one.example.task) for one in encoded], np.int16))
-    return {
-        "documents": len(encoded),
-        "tokens": len(ids),
-        "bytes": int(sizes.sum()),
-        "taught_tokens": int(taught.sum()),
-    }
+def _document(one: Encoded, tasks: Sequence[str]) -> Document:
+    return Document(
+        ids=[*one.chat.ids, END],
+        weight=1.0,
+        size=len(one.example.answer.encode()),
+        taught=[*one.chat.taught, False],
+        task=tasks.index(one.example.task),
+    )

@@ -12,7 +12,7 @@ from benchmarks.finetuning.mixture import cut_mixture
 from benchmarks.finetuning.plan import Workspace, open_workspace
 from benchmarks.finetuning.report import markdown, svg, who_wins
 from benchmarks.finetuning.runs import changed, finetuned
-from model.batches import read_documents, task_names
+from model.documents import read_documents, task_names
 from tasks.records import read_rows
 from tasks.stage import UserError
 from tests.conftest import ROOT

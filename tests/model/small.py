@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.batches import PackedBatches, read_documents
+from model.batches import PackedBatches
 from model.checkpoint import Checkpoints, save_model
 from model.config import ModelConfig
 from model.decoder import Decoder, initialise
+from model.documents import Document, read_documents, token_dtype, write_documents
 from model.muon import Optimiser, OptimiserConfig
 from model.schedule import Schedule
 from model.scoring import bits_per_byte
@@ -46,19 +47,16 @@ def decoder(*, seed: int = 0, awake: bool = False, **changes: Any) -> Decoder:
 def write_tokens(folder: Path, *, documents: int = 200, seed: int = 0, weights: list[float] | None = None) -> Path:
     """Token files of a little language that can be learnt: each document counts up from a random start."""
     rng = np.random.default_rng(seed)
-    folder.mkdir(parents=True, exist_ok=True)
     splits = {}
     for split, count in (("train", documents), ("validation", 20)):
         texts = [
             [*(1 + (rng.integers(60) + np.arange(length)) % 60).tolist(), 0] for length in rng.integers(3, 50, count)
         ]
-        offsets = np.cumsum([0, *map(len, texts)]).astype(np.int64)
-        np.concatenate([np.array(text, dtype="<u2") for text in texts]).tofile(folder / f"{split}.bin")
-        np.save(folder / f"{split}.offsets.npy", offsets)
         given = weights if weights and split == "train" else [1.0] * count
-        np.save(folder / f"{split}.weights.npy", np.array(given, dtype=np.float32))
-        np.save(folder / f"{split}.bytes.npy", np.diff(offsets) * 3)
-        splits[split] = {"documents": count, "tokens": int(offsets[-1]), "bytes": int(offsets[-1]) * 3}
+        written = [
+            Document(ids=text, weight=weight, size=3 * len(text)) for text, weight in zip(texts, given, strict=True)
+        ]
+        splits[split] = write_documents(folder, split, written, dtype=token_dtype(61), conversations=False)
     meta = {"dtype": "uint16", "vocabulary_size": 61, "end_id": 0, "splits": splits}
     (folder / "meta.json").write_text(json.dumps(meta))
     return folder

@@ -10,21 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from model.batches import (
-    IGNORE,
-    Batch,
-    Documents,
-    PackedBatches,
-    Packing,
-    epoch_order,
-    lay_out,
-    pack_stream,
-    pack_whole,
-    read_documents,
-    task_names,
-)
+from model.batches import Batch, PackedBatches, Packing, epoch_order, lay_out, pack_stream, pack_whole
 from model.blend import balanced
 from model.decoder import Decoder
+from model.documents import IGNORE, Documents, read_documents
 from model.training import answer_loss, next_token_loss
 from tests.model import small
 
@@ -87,18 +76,6 @@ def test_packed_losses_equal_unpacked_ones(tmp_path: Path) -> None:
         logits = model(ids[None, :-1])[0]
         alone += float(torch.nn.functional.cross_entropy(logits, ids[1:], reduction="sum").detach())
     assert float(next_token_loss(model, packed).detach()) == pytest.approx(alone, rel=1e-5)
-
-
-def test_files_that_do_not_fit_each_other_are_one_clear_line(tmp_path: Path) -> None:
-    tokens = small.write_tokens(tmp_path)
-    with pytest.raises(ValueError, match="no split 'dev'; there are train, validation"):
-        read_documents(tokens, "dev")
-    np.save(tokens / "train.weights.npy", np.ones(3, dtype=np.float32))
-    with pytest.raises(ValueError, match="200 documents, 3 weights, 200 sizes"):
-        read_documents(tokens, "train")
-    (tokens / "meta.json").unlink()
-    with pytest.raises(ValueError, match=r"meta.json cannot be read: No such file"):
-        read_documents(tokens, "train")
 
 
 def conversations(*lengths: tuple[int, int], seed: int = 0) -> Documents:
@@ -208,16 +185,3 @@ def test_another_neighbour_changes_nothing_for_a_conversation() -> None:
     assert bool((one.targets[row][neighbours] != IGNORE).any())
     assert not torch.allclose(losses[0][row][~neighbours], losses[1][row][~neighbours])
     assert torch.equal(losses[0][~rows], losses[1][~rows])
-
-
-def test_flags_that_do_not_fit_the_tokens_are_one_clear_line(tmp_path: Path) -> None:
-    tokens = small.write_tokens(tmp_path)
-    np.save(tokens / "train.taught.npy", np.ones(5, dtype=np.uint8))
-    with pytest.raises(ValueError, match=r"train\.taught\.npy: 5 entries for \d+: make the files again"):
-        read_documents(tokens, "train")
-    (tokens / "train.taught.npy").unlink()
-    np.save(tokens / "train.tasks.npy", np.zeros(3, dtype=np.int16))
-    with pytest.raises(ValueError, match=r"train\.tasks\.npy: 3 entries for 200: make the files again"):
-        read_documents(tokens, "train")
-    with pytest.raises(ValueError, match="names no tasks: it describes no mixture"):
-        task_names(tokens)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.batches import IGNORE, Batch, Documents
+from model.batches import Batch
 from model.blend import BalancedBatches, balanced, expected_tokens, task_weights, with_replay
+from model.documents import IGNORE, Documents
 
 
 def documents(lengths: list[int], *, tasks: list[int] | None = None, taught: bool = False) -> Documents:

@@ -104,9 +104,7 @@ def test_draws_follow_the_cut_and_sharpened_probabilities() -> None:
     chances = (torch.arange(1000, dtype=torch.float64)[:, None] + 0.5) / 1000
 
     def shares(**changes: Any) -> list[float]:
-        decoding = replace(
-            Decoding(max_tokens=1, temperature=1.0), **changes
-        )
+        decoding = replace(Decoding(max_tokens=1, temperature=1.0), **changes)
         seen = torch.tensor([[True, False, False, False]]).expand(1000, 4)
         drawn = draw(logits.expand(1000, 4), decoding, chances=chances, seen=seen)
         return [round(float((drawn == token).float().mean()), 2) for token in range(4)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.batches import read_documents
+from model.documents import read_documents
 from model.scoring import bits_per_byte, continuation_bits, document_bits, token_bits
 from tests.model import small
 

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.batches import IGNORE, Batch, Documents, PackedBatches, read_documents
+from model.batches import Batch, PackedBatches
 from model.blend import BalancedBatches
+from model.documents import IGNORE, Documents, read_documents
 from model.muon import OptimiserConfig, orthogonalise
 from model.schedule import Schedule
 from model.training import answer_loss, plateau

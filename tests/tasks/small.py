@@ -8,18 +8,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import torch
+from tokenizers import Tokenizer
 
 from model.checkpoint import save_model
 from model.config import ModelConfig
 from model.decoder import Decoder, initialise
+from model.documents import Document, token_dtype, write_documents
 from tasks.chat import encode_chat, write_chat_files
 from tasks.finetune import FinetuneParams
 from tasks.pretrain import PretrainParams
 from tasks.tokenizer_kinds import load_tokenizer, train_tokenizer
+from tasks.training import Samples
 from tests.conftest import sentences
 
 TOKENIZER, TOKENS = Path("data/tokenizer/tokenizer.json"), Path("data/tokens")
@@ -78,27 +81,6 @@ def write_tokenizer() -> None:
     write_chat_files(TOKENIZER.parent)
 
 
-def write_split(
-    folder: Path,
-    split: str,
-    documents: Sequence[Sequence[int]],
-    *,
-    taught: Sequence[Sequence[bool]] | None = None,
-    tasks: Sequence[int] | None = None,
-) -> None:
-    """The token files of one split."""
-    folder.mkdir(parents=True, exist_ok=True)
-    offsets = np.cumsum([0, *map(len, documents)]).astype(np.int64)
-    np.array([token for ids in documents for token in ids], dtype="<u2").tofile(folder / f"{split}.bin")
-    np.save(folder / f"{split}.offsets.npy", offsets)
-    np.save(folder / f"{split}.weights.npy", np.ones(len(documents), dtype=np.float32))
-    np.save(folder / f"{split}.bytes.npy", np.diff(offsets) * 2)
-    if taught is not None:
-        np.save(folder / f"{split}.taught.npy", np.array([flag for flags in taught for flag in flags], dtype=np.uint8))
-    if tasks is not None:
-        np.save(folder / f"{split}.tasks.npy", np.array(tasks, dtype=np.int16))
-
-
 def write_meta(folder: Path, splits: Sequence[str], *, vocabulary: int = VOCABULARY, **more: Any) -> None:
     known = {"dtype": "uint16", "vocabulary_size": vocabulary, "end_id": 0, "splits": {split: {} for split in splits}}
     (folder / "meta.json").write_text(json.dumps({**known, **more}))
@@ -109,7 +91,11 @@ def write_text() -> None:
     codec = load_tokenizer(TOKENIZER)
     splits = {"train": sentences(40), "validation": sentences(4, start=50)}
     for split, texts in splits.items():
-        write_split(TOKENS, split, [[*codec.encode(text, add_special_tokens=False).ids, 0] for text in texts])
+        documents = [
+            Document(ids=[*codec.encode(text, add_special_tokens=False).ids, 0], weight=1.0, size=len(text.encode()))
+            for text in texts
+        ]
+        write_documents(TOKENS, split, documents, dtype=token_dtype(VOCABULARY), conversations=False)
     write_meta(TOKENS, list(splits))
 
 
@@ -121,21 +107,39 @@ def write_mixture() -> None:
         told = rows(split)
         pq.write_table(pa.Table.from_pylist(told), MIXTURE / f"{split}.parquet")
         if split in ("train", "validation"):
-            chats = [encode_chat(codec, json.loads(one["messages"])) for one in told]
-            write_split(
-                MIXTURE / "tokens",
-                split,
-                [[*chat.ids, 0] for chat in chats],
-                taught=[[*chat.taught, False] for chat in chats],
-                tasks=[TASKS.index(one["task"]) for one in told],
-            )
+            documents = [_conversation(codec, one) for one in told]
+            write_documents(MIXTURE / "tokens", split, documents, dtype=token_dtype(VOCABULARY), conversations=True)
     write_meta(MIXTURE / "tokens", ["train", "validation"], tasks=list(TASKS))
     write_declared(*TASKS)
+
+
+def _conversation(codec: Tokenizer, told: Row) -> Document:
+    chat = encode_chat(codec, json.loads(told["messages"]))
+    return Document(
+        ids=[*chat.ids, 0], taught=[*chat.taught, False], task=TASKS.index(told["task"]),
+        weight=1.0, size=len(told["answer"].encode()),
+    )  # fmt: skip
 
 
 def write_declared(*tasks: str, metrics: Sequence[str] = ()) -> None:
     """The mixture's tasks.json: which figures of each task are asked for, none named: all."""
     (MIXTURE / "tasks.json").write_text(json.dumps({task: {"metrics": list(metrics)} for task in tasks}))
+
+
+@contextlib.contextmanager
+def killed_at(last: int) -> Iterator[None]:
+    """A training run ends by an interrupt at the evaluation of this step, its checkpoint saved."""
+    tell = Samples.tell
+
+    def interrupted(self: Samples, decoder: Decoder, *, step: int, seed: int) -> None:
+        if step == last:
+            raise KeyboardInterrupt
+        tell(self, decoder, step=step, seed=seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Samples, "tell", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def decoder(*, seed: int = 0, **changes: Any) -> Decoder:

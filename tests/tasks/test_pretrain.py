@@ -11,12 +11,10 @@ import pytest
 import torch
 
 from model.checkpoint import load_model
-from model.decoder import Decoder
 from model.scoring import bits_per_byte
-from tasks import training
 from tasks.chat import is_taught_to_chat
 from tasks.pretrain import pretrain
-from tasks.stage import UserError
+from tests.conftest import refused
 from tests.tasks import small
 from tests.tasks.small import TOKENIZER, TOKENS, pretraining
 
@@ -39,7 +37,7 @@ def run(name: str = "trained", *, tokenizer: Path = TOKENIZER, **changes: Any) -
 
 
 def test_it_learns_and_tells_its_figures() -> None:
-    from model.batches import read_documents
+    from model.documents import read_documents
 
     run()
     figures = json.loads(METRICS.read_text())
@@ -58,24 +56,15 @@ def test_it_learns_and_tells_its_figures() -> None:
 
 
 def test_an_interrupted_run_ends_in_the_bytes_of_an_undisturbed_one(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     outs = (METRICS, CURVE, SAMPLES)
     undisturbed, figures = run("undisturbed"), [path.read_bytes() for path in outs]
     assert run("again") == undisturbed
     assert run("other", seed=2) != undisturbed
 
-    tell = training.Samples.tell
-
-    def interrupted(self: training.Samples, decoder: Decoder, *, step: int, seed: int) -> None:
-        if step == 8:
-            raise KeyboardInterrupt
-        tell(self, decoder, step=step, seed=seed)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Samples, "tell", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run("resumed")
+    with small.killed_at(8):
+        run("resumed")
     assert not Path("models/resumed").exists()
     with caplog.at_level(logging.INFO):
         assert run("resumed") == undisturbed
@@ -104,9 +93,8 @@ def test_a_shape_that_others_cannot_read_is_said(caplog: pytest.LogCaptureFixtur
     ],
 )
 def test_parameters_that_cannot_be(changes: dict[str, Any], line: str) -> None:
-    with pytest.raises(UserError, match=line) as raised:
+    with refused(line):
         run(**changes)
-    assert "\n" not in str(raised.value)
     assert not Path("models/trained").exists()
 
 
@@ -121,6 +109,5 @@ def test_parameters_that_cannot_be(changes: dict[str, Any], line: str) -> None:
 def test_a_missing_input_is_one_line(lost: str, line: str) -> None:
     path = Path(lost)
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(UserError, match=line) as raised:
+    with refused(line):
         run()
-    assert "\n" not in str(raised.value)

@@ -13,6 +13,7 @@ import pytest
 
 from tasks.sources import BadRecords, FilesSource
 from tasks.stage import UserError
+from tests.conftest import refused
 
 pytestmark = pytest.mark.usefixtures("workspace")
 
@@ -75,7 +76,7 @@ def test_globs_are_read_in_one_order_and_each_must_match() -> None:
     for name in ("b", "a"):
         Path(f"in/{name}.txt").write_text(name)
     assert read("in/*.txt")[0] == ["a", "b"]
-    with pytest.raises(UserError, match=r"source 'own': no file matches 'in/\*\.csv'"):
+    with refused(r"source 'own': no file matches 'in/\*\.csv'"):
         read("in/*.csv")
 
 
@@ -131,7 +132,7 @@ def test_a_huge_line_of_a_gz_file_is_never_in_memory_whole() -> None:
 
 def test_bad_bytes_in_a_text_file_are_named_or_left_out() -> None:
     Path("a.txt").write_bytes(b"one\ncaf\xe9\nthree\n")
-    with pytest.raises(UserError, match=r"^a\.txt:2: not UTF-8 at byte 3"):
+    with refused(r"^a\.txt:2: not UTF-8 at byte 3"):
         read("a.txt")
     assert read("a.txt", stop=False)[0] == ["one\nthree"]
 
@@ -162,20 +163,19 @@ MANY = json_lines(*({"text": f"story {n * 7919 % 1009}"} for n in range(2_000)))
 )  # fmt: skip
 def test_a_file_that_is_not_what_its_name_says(name: str, content: bytes, said: str) -> None:
     Path(name).write_bytes(content)
-    with pytest.raises(UserError, match=said) as caught:
+    with refused(said):
         read(name)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_parquet_file_without_the_column_says_which_there_are() -> None:
     pq.write_table(pa.table({"story": ["a"], "n": [1]}), "a.parquet")
-    with pytest.raises(UserError, match=r"a\.parquet: no column 'text'; there is 'story', 'n'"):
+    with refused(r"a\.parquet: no column 'text'; there is 'story', 'n'"):
         read("a.parquet")
 
 
 def test_a_folder_with_a_files_name_is_one_line() -> None:
     Path("a.txt").mkdir()
-    with pytest.raises(UserError, match=r"a\.txt: can't be read: Is a directory"):
+    with refused(r"a\.txt: can't be read: Is a directory"):
         read("a.txt")
 
 
@@ -183,7 +183,7 @@ def test_a_folder_with_a_files_name_is_one_line() -> None:
 def test_a_file_that_may_not_be_read_is_one_line() -> None:
     Path("a.txt").write_text("secret")
     Path("a.txt").chmod(0)
-    with pytest.raises(UserError, match=r"a\.txt: can't be read: Permission denied"):
+    with refused(r"a\.txt: can't be read: Permission denied"):
         read("a.txt")
 
 
@@ -196,7 +196,7 @@ def test_dirty_files_of_lines_are_sorted_apart_and_the_rest_is_read(dirty: Path)
         texts = list(source(str(dirty / name), separator="").read(bad))
         assert texts, name
         assert bad.found, name
-        with pytest.raises(UserError, match=rf"{name}:{bad.found[0]['line']}: "):
+        with refused(rf"{name}:{bad.found[0]['line']}: "):
             list(source(str(dirty / name)).read(BadRecords(stop=True, limit_bytes=1_000_000)))
 
 

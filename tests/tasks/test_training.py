@@ -9,8 +9,8 @@ import torch
 
 from model.training import Progress, Result
 from tasks import training
-from tasks.stage import UserError
 from tasks.tokenizer_kinds import load_tokenizer
+from tests.conftest import refused
 from tests.tasks import small
 from tests.tasks.small import pretraining
 
@@ -38,7 +38,7 @@ def test_a_precision_that_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_gpu_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="device is cuda, but torch sees no GPU here; allowed: auto, cpu, cuda"):
+    with refused("device is cuda, but torch sees no GPU here; allowed: auto, cpu, cuda"):
         training.resolve_device(pretraining(device="cuda"))
     assert training.resolve_device(pretraining(device="auto")) == CPU
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -65,7 +65,7 @@ def test_a_batch_is_cut_into_equal_micro_batches(batch: int, micro: Any, device:
 def test_steps_are_those_that_the_budget_pays_for() -> None:
     assert pretraining(budget_tokens=1_000, batch_tokens=256).steps == 4
     assert pretraining(budget_tokens=1, batch_tokens=256).steps == 1
-    with pytest.raises(UserError, match="batch_tokens=200 is not a multiple of the context of 128"):
+    with refused("batch_tokens=200 is not a multiple of the context of 128"):
         training.rows_of_a_batch(pretraining(batch_tokens=200), 128)
 
 
@@ -124,8 +124,8 @@ def test_the_curve_and_the_figures_of_a_run(tmp_path: Path) -> None:
 
 def test_no_tokenizer_and_a_broken_one_are_one_line(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
-    with pytest.raises(UserError, match=r"tokenizer\.json: no such file; .* run `dvc repro`"):
+    with refused(r"tokenizer\.json: no such file; .* run `dvc repro`"):
         load_tokenizer(path)
     path.write_text('{"model": ')
-    with pytest.raises(UserError, match=r"tokenizer\.json is no tokenizer: "):
+    with refused(r"tokenizer\.json is no tokenizer: "):
         load_tokenizer(path)

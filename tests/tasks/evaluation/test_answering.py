@@ -115,6 +115,26 @@ def test_prompts_never_outgrow_the_context(monkeypatch: pytest.MonkeyPatch, cont
     assert np.isfinite(labelled.probabilities).all()
 
 
+@pytest.mark.parametrize("words", ["Well, so it was, ", "\U0001f600 häj "], ids=["plain", "letters of several bytes"])
+@pytest.mark.parametrize("context", [28, 48, small.CONTEXT])
+def test_a_request_too_long_for_a_chat_is_cut_in_its_content_and_stays_a_turn_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, context: int, words: str
+) -> None:
+    calls, somebody = asked(monkeypatch), respondent(context=context)
+    text = words * 200 + "Short?"
+    somebody.answer("summarization", [small.row("summarization", text, "x", document="x", group="long")], [])
+    ((prompt,), _), _ = calls
+    codec, most = somebody.tokenizer, context - 1 - min(LIMITS["summarization"], context // 2)
+    empty = encode_chat(codec, [{"role": "user", "content": ""}], ask=True).ids
+    head = empty.index(END_OF_TURN)
+    assert prompt[:head] == empty[:head]
+    assert prompt[head - len(empty) :] == empty[head:]
+    said = codec.decode(prompt[head : head - len(empty)])
+    assert said
+    assert text.endswith(said)
+    assert most - 12 < len(prompt) <= most  # of one letter, up to a dozen ids
+
+
 @pytest.mark.parametrize("way", [{"chat": True}, {"chat": False}, {"chat": False, "shots": 2}], ids=str)
 def test_labels_are_chosen_by_what_they_cost_with_their_end(
     monkeypatch: pytest.MonkeyPatch, way: dict[str, Any]

@@ -96,5 +96,5 @@ def test_a_split_that_is_not_there_is_one_line() -> None:
 def test_a_model_that_cannot_be_read_is_one_line() -> None:
     (small.BASE / "model.safetensors").write_bytes(b"broken")
     prompts = read_prompts(small.MIXTURE, prompts_params(), splits=["test"])
-    with pytest.raises(UserError, match="^models/base holds no readable model"):
+    with pytest.raises(UserError, match=r"^models/base holds no readable model"):
         answers_of(small.BASE, prompts, answering(), seed=1)

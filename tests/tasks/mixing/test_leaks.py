@@ -9,7 +9,7 @@ import pytest
 from tasks.cleaning.contamination import ContaminationParams
 from tasks.mixing.example import Example
 from tasks.mixing.leaks import without_copies, without_external, without_leaks
-from tasks.stage import UserError
+from tests.conftest import refused
 
 
 def example(prompt: str, answer: str, split: str, **more: object) -> Example:
@@ -67,9 +67,23 @@ def test_external_texts_are_found_whole_or_by_their_ngrams() -> None:
     kept, rejected = without_external(found, params, Path())
     assert kept == found[2:]
     assert [one.reason for one in rejected] == ["contaminated"] * 2
-    wrong = params.model_validate_json('{"ngram": 13, "max_share": 0.1, "evaluation": [{"files": "none"}]}')
-    with pytest.raises(UserError, match=r"^mix\.contamination\.evaluation: 'none' matches no file"):
-        without_external(found, wrong, Path())
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "said"),
+    [
+        ({"files": "none"}, r"^mix\.contamination\.evaluation: 'none' matches no file"),
+        ({"files": "judge.jsonl"}, r"^mix\.contamination\.evaluation: say which fields of judge\.jsonl hold text"),
+        ({"files": "judge.jsonl", "fields": ["q"]}, r":1: no field 'q'; mix\.contamination\.evaluation names it"),
+    ],
+)
+def test_external_files_that_cannot_be_read_are_one_line_with_the_key_that_names_them(
+    evaluation: dict[str, object], said: str
+) -> None:
+    Path("judge.jsonl").write_text('{"ask": "Name four big cats."}\n')
+    told = json.dumps({"ngram": 13, "max_share": 0.1, "evaluation": [evaluation]})
+    with refused(said):
+        without_external([example("p", "q", "train")], ContaminationParams.model_validate_json(told), Path())
 
 
 @pytest.fixture(autouse=True)
