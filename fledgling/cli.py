@@ -86,6 +86,14 @@ def keep_curve() -> None:
 
 
 @app.command()
+def keep_verdicts() -> None:
+    """Keep what a judge behind an endpoint said as an immutable file: later runs replay it without the network."""
+    from fledgling import verdicts
+
+    typer.echo(verdicts.keep_verdicts())
+
+
+@app.command()
 def generate(
     prompt: Annotated[str, typer.Option(help="The text to go on from; with --task, what is asked.")],
     max_tokens: Annotated[int, typer.Option(min=1, help="At most so many tokens.")] = 200,
@@ -105,6 +113,20 @@ def generate(
     else:
         told = reply(prompt, task=task, max_tokens=max_tokens, temperature=temperature, seed=seed, version=model)
     typer.echo(told)
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(help="Two or more, the oldest first: base, finetuned, or a registered version or alias."),
+    ],
+    report: Annotated[Path | None, typer.Option(help="Write the whole page (HTML) to this file too.")] = None,
+) -> None:
+    """Have models answer the hold-out prompts, and print who is ahead by the accepting judge."""
+    from fledgling.compare import compare_models
+
+    typer.echo(compare_models(models, report=report), nl=False)
 
 
 @app.command()

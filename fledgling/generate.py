@@ -24,7 +24,7 @@ def continuation(prompt: str, *, max_tokens: int, temperature: float, seed: int,
     version: a number or an alias of the MLflow registry; None: the newest model of the workspace. Raises
     UserError where there is no such model, or it can't be read.
     """
-    with _folder(version) as folder:
+    with model_folder(version) as folder:
         return _continue(folder, prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
 
 
@@ -36,12 +36,13 @@ def reply(prompt: str, *, task: str, max_tokens: int, temperature: float, seed: 
     """
     if task not in TASKS:
         raise UserError(f"--task '{task}' is unknown; allowed: {', '.join(TASKS)}")
-    with _folder(version) as folder:
+    with model_folder(version) as folder:
         return _reply(folder, prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
 
 
 @contextmanager
-def _folder(version: str | None) -> Iterator[Path]:
+def model_folder(version: str | None) -> Iterator[Path]:
+    """The folder of a registered model while it is needed; version: as `continuation` has it, and its errors."""
     if version is None:
         yield newest_model()
         return

@@ -4,9 +4,11 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
+from fasteners import ReaderWriterLock
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
@@ -17,6 +19,9 @@ from flows import graph, process
 from flows.graph import StageNode
 from flows.tracking import Tracker
 from tasks import profiles, report
+
+MACHINE = ReaderWriterLock()  # held whole by a stage that takes every core, shared by the others
+COMPUTE = "compute"  # the tag of such a stage
 
 CONSOLE = logging.getLogger("fledgling.console")  # silent unless `fledgling run` shows it
 
@@ -99,7 +104,6 @@ def run_stage(stage: StageNode, *, force: bool, tracker: Tracker) -> None:
     log = get_run_logger()
     last_lines: list[str] = []
     show_progress = _progress_of(stage.name)
-    tracker.stage_started(stage.name)
 
     def on_line(line: str) -> None:
         if _OF_DVC.match(line):
@@ -111,13 +115,20 @@ def run_stage(stage: StageNode, *, force: bool, tracker: Tracker) -> None:
         del last_lines[:-20]
         show_progress(line)
 
-    code = process.run(dvc_command(stage.name, force=force), on_line=on_line)
+    with _room_for(stage):
+        tracker.stage_started(stage.name)
+        code = process.run(dvc_command(stage.name, force=force), on_line=on_line)
     tracker.stage_ended(stage.name, ok=code == 0)
     if code != 0:
         raise StageFailed(_own_error(stage.name, last_lines) or f"{stage.name} ended with exit code {code}")
     create_markdown_artifact(
         key=f"stage-{stage.name}", markdown=report.stage_markdown(stage.name), description=stage.description
     )
+
+
+def _room_for(stage: StageNode) -> AbstractContextManager[object]:
+    """Waits for the machine: whole for a stage that takes every core, else shared with others that don't."""
+    return MACHINE.write_lock() if COMPUTE in stage.policy.tags else MACHINE.read_lock()
 
 
 def dvc_command(stage: str, *, force: bool) -> list[str]:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import outcomes, report, stage, tracking, workspace
 from tasks.chat import is_taught_to_chat
-from tasks.registry import evidence, runs, store
+from tasks.judging.comparing.told import read_against
+from tasks.judging.report.scorecard import may_not_decide
+from tasks.registry import evidence, judgements, runs, store
 from tasks.registry.binding import Binding
 from tasks.registry.card import as_description, is_demonstration, model_card, sources_of
 from tasks.registry.evidence import Lock
@@ -130,6 +132,7 @@ def _register(client: "MlflowClient", chain_run: str | None, lock: Lock, binding
         runs.complete(client, run_id, lock)
         runs.set_tags(client, run_id, {"model_version": f"{NAME}/{found.version}"})
     alias = _stand(client, found, chosen, beats=verdict.beats is True)
+    judgements.send(client, found.run_id, lock, model=newest_model(lock).name, version=f"{NAME}/{found.version}")
     return Registered(
         name=NAME,
         version=int(found.version),
@@ -200,6 +203,7 @@ def tags(lock: Lock, verdict: Verdict, binding: Binding) -> dict[str, str]:
         "dvc_exp": bound.name if bound.commit else "none",
         "dvc_exp_commit": bound.commit or f"none: {bound.why_not}",
         **task_tags(model.name),
+        **judge_tags(model.name),
     }
 
 
@@ -210,6 +214,17 @@ def task_tags(model: str) -> dict[str, str]:
         return {}
     found = {f"task_{outcome.task}": outcome.line for outcome in outcomes.read_outcomes()}
     return {"tasks_lost": ", ".join(lost) or "none", **found}
+
+
+def judge_tags(model: str) -> dict[str, str]:
+    """How a model stands to the others by the accepting judge, and on which axes that judge may not decide."""
+    figures, others = report.read_json(report.METRICS / "judge.json"), [folder.name for folder in workspace.MODELS]
+    judge_id = figures.get("judge")
+    if judge_id is None:
+        return {}
+    examined = report.read_json(report.METRICS / "judge_scorecard.json")
+    told = {f"judged_vs_{found.other}": found.line for found in read_against(figures, model, others)}
+    return {"judge": judge_id, "judge_may_not_decide": ", ".join(may_not_decide(examined, judge_id)) or "none", **told}
 
 
 def _new_version(client: "MlflowClient", run_id: str, lock: Lock, chosen: Mapping[str, str]) -> Any:

@@ -1,12 +1,15 @@
 """What a run made, in words: the closing summary, and the pages that Prefect shows."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import outcomes, workspace
+from tasks.judging.comparing.told import read_against
+from tasks.judging.report.scorecard import may_not_decide
 from tasks.stage import STATE, read_yaml
 
 if TYPE_CHECKING:
@@ -15,6 +18,13 @@ if TYPE_CHECKING:
 CHAIN = Path("dvc.yaml")  # its order is the order in which seconds are told
 METRICS = Path("metrics")
 SAMPLES = Path("data/samples.md")
+JUDGE_PAGE = Path("data/report/judge.html")
+METRICS_OF = {"calibrate": "judge_scorecard"}
+PAGES = {  # what people read of a stage first
+    "evaluate": outcomes.TABLE,
+    "calibrate": METRICS / "judge_scorecard.md",
+    "judge": METRICS / "leaderboard.md",
+}
 
 MODELS = {"base": "the base model", "finetuned": "the fine-tuned model", "aligned": "the aligned model"}
 BASELINES = {"ngram": "interpolated Kneser-Ney n-gram", "xz": "xz, primed with the training text"}
@@ -30,13 +40,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
+def metrics_file(stage: str) -> Path:
+    """Where a stage writes its figures: a file of its name, but for what others know by what it holds."""
+    return METRICS / f"{METRICS_OF.get(stage, stage)}.json"
+
+
 def stage_markdown(stage: str) -> str:
-    """What a stage made, as a Prefect artifact: its figures and its timings, and of `evaluate` first its table."""
-    metrics = read_json(METRICS / f"{stage}.json")
+    """What a stage made, as a Prefect artifact: its page where it writes one, then its figures and its timings."""
+    metrics = read_json(metrics_file(stage))
     timings = read_json(STATE / "timings" / f"{stage}.json")
     lines = [f"# {stage}", "", *_table("figure", metrics), "", "## This run", "", *_table("measure", timings)]
-    if stage == "evaluate" and outcomes.TABLE.exists():
-        lines[1:1] = ["", "#" + outcomes.TABLE.read_text(encoding="utf-8").rstrip(), "", "## Every figure"]
+    page = PAGES.get(stage)
+    if page is not None and page.exists():
+        told = re.sub(r"^#", "##", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        lines[1:1] = ["", told.rstrip(), "", "## Every figure"]
     return "\n".join(lines) + "\n"
 
 
@@ -78,6 +95,8 @@ def _markdown(heading: tuple[str, ...], rows: "Iterator[tuple[str, ...]] | list[
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}"
     if isinstance(value, list):
@@ -156,6 +175,7 @@ def _closing() -> Iterator[str]:
         share = f"{metrics[f'{newest}_grammar_accuracy']:.1%}"
         yield f"\ngrammar    prefers the right sentence of {share} of minimal pairs (chance 50 %)"
     yield from _forgotten()
+    yield from _judged(newest)
     if metrics.get(f"{newest}_test_bits_per_byte", 0) > metrics.get("ngram_test_bits_per_byte", float("inf")):
         yield "On the test split the n-gram model is ahead: that text repeats phrases of the training text."
     yield from _said(newest)
@@ -175,6 +195,17 @@ def _forgotten() -> Iterator[str]:
         lost = metrics.get(f"{start}grammar_accuracy")
         grammar = "" if lost is None else f"; grammar {-100 * lost:+.1f} points"
         yield f"forgot     beside base: {', '.join(parts)}{grammar}"
+
+
+def _judged(model: str) -> Iterator[str]:
+    """How the newest model stands to the others by the accepting judge, and where that judge may not be believed."""
+    figures = read_json(METRICS / "judge.json")
+    for found in read_against(figures, model, MODELS):
+        yield f"judge      {found.line}"
+    failed = may_not_decide(read_json(metrics_file("calibrate")), figures["judge"]) if figures.get("judge") else []
+    if failed:
+        axes = ", ".join(failed).replace("_", " ")
+        yield f"           the judge ({figures['judge']}) failed its own examination on: {axes}"
 
 
 def _said(model: str) -> Iterator[str]:
@@ -219,6 +250,8 @@ def _next() -> Iterator[str]:
     yield "\nNext: `make platform`, then http://127.0.0.1:5000 (MLflow: the model and its runs) and"
     yield "http://127.0.0.1:4200 (Prefect: the pipeline); or talk to it:"
     yield '  .venv/bin/fledgling generate --prompt "One morning, Mina found" --max-tokens 120'
+    if JUDGE_PAGE.exists():
+        yield f"  {JUDGE_PAGE} (who is ahead, by which judge: open it in a browser)"
     if outcomes.TABLE.exists():
         yield '  .venv/bin/fledgling generate --task assistant --prompt "Write a story about courage."'
         yield f"  cat {outcomes.TABLE}    (every task, model and baseline)"

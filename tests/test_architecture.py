@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tasks import report
+
 ROOT = Path(__file__).resolve().parents[1]
 OWN = ("flows", "tasks", "model", "fledgling", "apps")
 MAY_IMPORT = {
@@ -154,7 +156,7 @@ def test_a_stage_runs_as_the_module_of_its_name(stage: str) -> None:
     assert command[:3] == ["python", "-m", f"tasks.{stage}"]
     assert (ROOT / "tasks" / f"{stage}.py").is_file()
     assert stage in declared["params"]
-    assert f"metrics/{stage}.json" in declared["metrics"]
+    assert f"metrics/{report.METRICS_OF.get(stage, stage)}.json" in declared["metrics"]
 
 
 @pytest.mark.parametrize("stage", stages())

@@ -8,6 +8,8 @@ from typing import Any
 
 from tasks import outcomes, report
 from tasks.chat import is_taught_to_chat
+from tasks.judging.comparing.told import read_against
+from tasks.judging.report.scorecard import may_not_decide
 from tasks.registry.evidence import Lock
 
 CLEAN, MIXTURE = Path("data/clean"), Path("data/mixture")
@@ -23,6 +25,7 @@ def model_card(*, model: Path, name: str, lock: Lock, ties: Mapping[str, str], v
         [f"# {name}: the {model.name} model", "", *_what(config, chats=chats)],
         ["## How good it is", "", verdict, "", *_bits(model.name), "", *_other_figures(model.name)],
         *([["## Its tasks", "", *_tasks(model.name)]] if chats else []),
+        *([["## What a judge says", "", *judged]] if (judged := list(_judged(model.name))) else []),
         ["## Data", "", *_data(lock)],
         ["## Shape and tokenizer", "", *_shape(config)],
         ["## Limits", "", *_limits(config, chats=chats)],
@@ -131,6 +134,21 @@ def _tasks(name: str) -> Iterator[str]:
         yield ""
         yield "What it makes up, and what it refuses, as shares:"
         yield from lines
+
+
+def _judged(name: str) -> Iterator[str]:
+    """How it stands to the other models by the accepting judge, and how far that judge may be believed."""
+    figures, examined = (report.read_json(report.METRICS / f"{stem}.json") for stem in ("judge", "judge_scorecard"))
+    judge = figures.get("judge")
+    if judge is None:
+        return
+    for against in read_against(figures, name, report.MODELS):
+        yield f"- {against.line}"
+    yield f"- judged by `{judge}`, with a verdict on {figures['judge_coverage']:.1%} of what it was asked"
+    failed = ", ".join(may_not_decide(examined, judge)).replace("_", " ")
+    if failed:
+        yield f"- **may not decide a promotion**, since the judge failed its own examination there: {failed}"
+    yield "- examples and reasons: the artifact `judgements/judge.html`; the judge: `metrics/judge_scorecard.md`"
 
 
 def _on_written(name: str, found: Iterable[outcomes.Outcome]) -> Iterator[str]:

@@ -105,8 +105,8 @@ def flat(section: Mapping[Any, Any], above: str = "") -> dict[str, str]:
 
 
 def figures(stage: str) -> dict[str, float]:
-    """The numbers a stage left: metrics/<stage>.json."""
-    return _numbers(report.read_json(report.METRICS / f"{stage}.json"))
+    """The numbers in a stage's metrics file."""
+    return _numbers(report.read_json(report.metrics_file(stage)))
 
 
 def timings(stage: str) -> dict[str, float]:

@@ -17,6 +17,7 @@ _ADDRESSES = (  # of MLflow 3.17; a column that is not there is an error, never 
     ("logged_models", "artifact_location"),
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
+    ("trace_tags", "value"),  # mlflow.artifactLocation
 )
 
 

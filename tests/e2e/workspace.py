@@ -67,6 +67,22 @@ SMALL: dict[str, Any] = {
     "evaluate.tasks.max_tokens": {"summarization": 8, "translation": 8, "assistant": 8, "story": 16},
     "evaluate.tasks.swapped_texts": 8,
     "evaluate.threads": 1,
+    "calibrate.heuristics.heuristic-a.language_model.vocabulary_size": 400,
+    "calibrate.heuristics.heuristic-b.language_model.order": 4,
+    "calibrate.examination.stories_a_split": 12,
+    "calibrate.examination.corruptions": {"pairs_a_kind": 4, "pairs_a_task_kind": 4, "faults": 2},
+    "calibrate.examination.ladder": {"chains": 4, "checkpoints": 3},
+    "calibrate.examination.swapped_again": 8,
+    "calibrate.examination.repeats": 4,
+    "calibrate.examination.attack_stories": 1,
+    "calibrate.examination.grammar.builtin_pairs": 20,
+    "calibrate.examination.bootstrap": 100,
+    "sample.prompts": {"stories": 3, "others": 1, "kinds": ["summarization", "translation", "assistant"]},
+    "sample.answers": 2,
+    "sample.answering.max_tokens": {"summarization": 8, "translation": 8, "assistant": 8, "story": 16},
+    "judge.prompts": {"stories": 3, "others": 1, "kinds": ["summarization", "translation", "assistant"]},
+    "judge.answering.max_tokens": {"summarization": 8, "translation": 8, "assistant": 8, "story": 16},
+    "judge.bootstrap": 100,
 }
 
 

@@ -178,6 +178,16 @@ def test_the_page_of_evaluate_holds_the_whole_table(tuned: Path) -> None:
     assert TASKS.rstrip() not in report.stage_markdown("pretrain")
 
 
+@pytest.mark.parametrize(("stage", "page"), [("judge", "leaderboard.md"), ("calibrate", "judge_scorecard.md")])
+def test_the_page_of_a_judging_stage_is_told_first(ran: Path, stage: str, page: str) -> None:
+    (ran / "metrics" / page).write_text("# Who is ahead\n\n| a | b |\n\n## By axis\n\nmore\n")
+    report.metrics_file(stage).write_text(json.dumps({"judge_coverage": 0.75}))
+    told = report.stage_markdown(stage)
+    assert told.startswith(f"# {stage}\n\n## Who is ahead\n\n| a | b |\n\n### By axis\n\nmore\n\n## Every figure\n")
+    assert "| judge_coverage | 0.75 |" in told
+    assert "Who is ahead" not in report.stage_markdown("pretrain")
+
+
 def test_a_stages_page_holds_its_figures_and_timings(ran: Path) -> None:
     page = report.stage_markdown("pretrain")
     assert "| parameters | 3,300,000 |" in page

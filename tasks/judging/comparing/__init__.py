@@ -1,0 +1,1 @@
+"""How the answers of models stand to each other by one judge's verdicts."""

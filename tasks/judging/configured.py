@@ -1,0 +1,41 @@
+"""The judges by their names: the heuristic ones that `calibrate` made, and one behind an endpoint."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ConfigDict
+
+from tasks import stage
+from tasks.judging.endpoint import EndpointJudgeParams, open_endpoint_judge
+from tasks.judging.heuristic import load_heuristic
+from tasks.judging.judge import Judge
+from tasks.judging.verdicts import STATE
+from tasks.stage import Params, UserError
+
+HEURISTICS = ("heuristic-a", "heuristic-b")
+ENDPOINT = "endpoint"
+
+
+class _EndpointSection(Params):
+    """What `label` and `judge` read of the section `calibrate`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    endpoint: EndpointJudgeParams
+
+
+@contextmanager
+def configured_judge(name: str, *, judges: Path, verdicts: Path) -> Iterator[Judge]:
+    """The judge of this name. judges: the folder that `calibrate` made; verdicts: the kept answers of endpoints.
+
+    Raises UserError for an unknown name, and for the endpoint's where there is neither an address nor a kept verdict.
+    """
+    if name in HEURISTICS:
+        yield load_heuristic(judges / name)
+        return
+    if name != ENDPOINT:
+        raise UserError(f"judge '{name}' is unknown; allowed: {', '.join((*HEURISTICS, ENDPOINT))}")
+    params = stage.load_params(_EndpointSection, "calibrate").endpoint
+    with open_endpoint_judge(params, verdicts=verdicts, state=STATE) as judge:
+        yield judge

@@ -1,0 +1,33 @@
+"""Judges by their names; a name that is none, or an endpoint that nobody named, is one line."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.judging.configured import configured_judge
+from tasks.stage import UserError
+from tests.conftest import ROOT
+
+
+def opened(name: str) -> str:
+    with configured_judge(name, judges=Path("judges"), verdicts=Path("verdicts")) as judge:
+        return str(judge.id)
+
+
+def test_an_unknown_name_is_one_line(workspace: Path) -> None:
+    with pytest.raises(UserError, match="judge 'gpt' is unknown; allowed: heuristic-a, heuristic-b, endpoint"):
+        opened("gpt")
+
+
+def test_a_heuristic_judge_that_was_not_made_is_one_line(workspace: Path) -> None:
+    with pytest.raises(UserError, match="judges/heuristic-a"):
+        opened("heuristic-a")
+
+
+def test_the_endpoints_judge_without_an_endpoint_is_one_line(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLEDGLING_JUDGE_ADDRESS", raising=False)
+    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    with pytest.raises(UserError, match="FLEDGLING_JUDGE_ADDRESS"):
+        opened("endpoint")
