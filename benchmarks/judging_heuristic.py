@@ -20,9 +20,9 @@ def judge_1000_pairs_vs_60_s() -> Row:
     """Seconds for 1,000 pairs of built-in stories in both orders, 2,000 texts in all, with the accepting judge."""
     from tasks.judging.records import Item, Pair
     from tasks.judging.rubric import load_rubric
-    from tasks.storybook.generator import generate
+    from tasks.storybook.generator import generate_stories
 
-    texts = [story.text for story in generate(STORIES + 2 * PAIRS, seed=7)]
+    texts = [story.text for story in generate_stories(seed=7, count=STORIES + 2 * PAIRS)]
     judge = _judge(texts[:STORIES])
     items = [
         Item(prompt_id=str(at // 2), kind="story", prompt="Write a story.", answer=text, by="")

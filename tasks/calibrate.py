@@ -10,7 +10,8 @@ from pydantic import ConfigDict, model_validator
 
 from tasks import stage
 from tasks.cleaning.safety import SafetyParams
-from tasks.judging.endpoint import EndpointJudgeParams, is_configured, open_endpoint_judge
+from tasks.judging.configured import endpoint_judge
+from tasks.judging.endpoint import EndpointJudgeParams, is_configured
 from tasks.judging.examination import (
     Check,
     ExaminationParams,
@@ -25,7 +26,6 @@ from tasks.judging.examination import (
 from tasks.judging.heuristic import HeuristicParams, load_heuristic, train_heuristic
 from tasks.judging.judge import Judge
 from tasks.judging.rubric import Rubric, load_rubric
-from tasks.judging.verdicts import STATE
 from tasks.stage import Params
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def _judges(params: CalibrateParams, *, judges: Path, verdicts: Path) -> Iterato
     for name in params.heuristics:
         yield nullcontext(load_heuristic(judges / name))
     if is_configured(params.endpoint, verdicts=verdicts):
-        yield open_endpoint_judge(params.endpoint, verdicts=verdicts, state=STATE)
+        yield endpoint_judge(params.endpoint, verdicts=verdicts)
 
 
 @contextmanager

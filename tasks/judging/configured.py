@@ -36,6 +36,13 @@ def configured_judge(name: str, *, judges: Path, verdicts: Path) -> Iterator[Jud
         return
     if name != ENDPOINT:
         raise UserError(f"judge '{name}' is unknown; allowed: {', '.join((*HEURISTICS, ENDPOINT))}")
-    params = stage.load_params(_EndpointSection, "calibrate").endpoint
+    with endpoint_judge(stage.load_params(_EndpointSection, "calibrate").endpoint, verdicts=verdicts) as judge:
+        yield judge
+
+
+@contextmanager
+def endpoint_judge(params: EndpointJudgeParams, *, verdicts: Path) -> Iterator[Judge]:
+    """The judge behind the endpoint; what it cost stands among the stage's timings."""
     with open_endpoint_judge(params, verdicts=verdicts, state=STATE) as judge:
         yield judge
+        stage.timings(**{f"judge_{name}": value for name, value in judge.cost.items() if value is not None})

@@ -143,7 +143,9 @@ def coverage(records: Sequence[ScoreRecord | PairRecord | RankRecord]) -> float:
 
 def short_hash(value: object) -> str:
     """First 16 hex digits of the SHA-256 of a value's JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    ).hexdigest()[:16]
 
 
 def _failures_have_no(verdict: object, status: Status) -> None:

@@ -66,7 +66,7 @@ SMALL: dict[str, Any] = {
     "evaluate.tasks.stories": 2,
     "evaluate.tasks.max_tokens": {"summarization": 8, "translation": 8, "assistant": 8, "story": 16},
     "evaluate.tasks.swapped_texts": 8,
-    "evaluate.threads": 1,
+    "evaluate.processes": 1,
     "calibrate.heuristics.heuristic-a.language_model.vocabulary_size": 400,
     "calibrate.heuristics.heuristic-b.language_model.order": 4,
     "calibrate.examination.stories_a_split": 12,

@@ -28,7 +28,7 @@ HEURISTIC = {
     "reference_share": 0.3, "window_words": 4, "worst_share": 0.2, "rare_per_million": 3.0, "copied_ngram": 12,
     "most_unknown": 0.4, "axis_weights": {}, "tie_margin": 0.02, "language_model": {"kind": "byte_ngram", "order": 4},
 }  # fmt: skip
-SUBWORDS = {"kind": "subword_ngram", "order": 2, "tokenizer": "bpe", "vocabulary_size": 400}
+SUBWORDS = {"kind": "subword_ngram", "order": 2, "vocabulary_size": 400}
 ENDPOINT = {
     "name": "endpoint", "address": None, "model": "", "key_variable": "KEY", "temperature": 0.0, "max_tokens": 100,
     "body": {}, "text_characters": 1000, "repairs": 0, "rank_orders": 1, "requests_at_once": 2, "max_retries": 0,
@@ -102,7 +102,7 @@ def test_a_judge_behind_an_endpoint_is_examined_where_one_is_configured(monkeypa
     judge = Opened(fake.knowing, name="endpoint")
     asked: list[EndpointJudgeParams] = []
     monkeypatch.setattr(module, "is_configured", lambda params, verdicts: asked.append(params) or True)
-    monkeypatch.setattr(module, "open_endpoint_judge", lambda params, verdicts, state: judge)
+    monkeypatch.setattr(module, "endpoint_judge", lambda params, verdicts: judge)
     figures = run(heuristics={})
     assert figures["endpoint_corruption_accuracy"] == 1
     assert judge.closed

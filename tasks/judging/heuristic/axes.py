@@ -21,8 +21,8 @@ GRAMMAR = {
     "misspelt_words": 1.0, "slips": 0.5,
 }  # fmt: skip
 STORY = {
-    "order": 0.4, "early_mentions": 0.2, "opening_kept": 0.6, "ending": 0.25, "closing": 0.25, "beginning": 0.2,
-    "shortness": 0.3,
+    "order": 0.4, "early_mentions": 0.2, "newcomers": 0.4, "opening_kept": 0.6, "ending": 0.25, "closing": 0.25,
+    "beginning": 0.2, "shortness": 0.3,
 }  # fmt: skip
 CREATIVITY = {"repetition": 0.8, "distinct_words": 0.4, "copied": 0.4, "fresh_words": 0.3}
 QUALITY = {"bits_per_letter": 0.3, "likelihood": 0.3, "misspelt_words": 0.8, "slips": 0.4, "repetition": 0.5}
@@ -210,6 +210,7 @@ PLAIN: Mapping[str, str] = {
     "early_mentions": "things that are spoken of before they are introduced",
     "ending": "an unlikely ending",
     "opening_kept": "little of the opening taken up",
+    "newcomers": "somebody new again and again",
     "closing": "a last sentence that does not close the story",
     "beginning": "an unlikely beginning",
     "shortness": "too few words",

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from tasks.stage import UserError
 REVISION = "1"  # of the code in this package, raised by hand where verdicts change
 KNOWN_WORDS = 3  # granted to every text, so that one strange word of a short answer makes it no foreign one
 LEAST_WORDS = 8  # of a story
+AT_ONCE = 500  # answers that are measured together: some 100,000 small texts for the language model
 REMEMBERED = 50_000  # answers whose grades are kept
 SAME = 1e-9  # levels: what rounding may do
 VETO = "age_appropriateness"
@@ -52,7 +53,9 @@ class HeuristicJudge:
         if len(self._known) + len(new) > REMEMBERED:
             self._known.clear()
             new = dict(zip(keys, items, strict=True))
-        self._known.update(zip(new, self._judge(list(new.values()), rubric), strict=True))
+        for keys_at_once in _portions(list(new), AT_ONCE):
+            judged = self._judge([new[key] for key in keys_at_once], rubric)
+            self._known.update(zip(keys_at_once, judged, strict=True))
         return [self._known[key] for key in keys]
 
     def compare(self, pairs: Sequence[Pair], rubric: Rubric) -> list[PairRecord]:
@@ -194,6 +197,10 @@ def _hash_of(folder: Path) -> str:
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _portions(keys: Sequence[tuple[str, str]], most: int) -> Iterator[Sequence[tuple[str, str]]]:
+    return (keys[at : at + most] for at in range(0, len(keys), most))
 
 
 def _failed(records: Sequence[ScoreRecord]) -> ScoreRecord | None:

@@ -44,6 +44,7 @@ MEASURES: Mapping[str, Scale] = {
     "sentence_length": Scale("high", 3.0, free=1.0),  # words
     "order": Scale("low", 0.3, better=2.0),  # bits a sentence for standing where it stands
     "early_mentions": Scale("high", 0.1, better=2.0),  # share of the introductions
+    "newcomers": Scale("high", 0.2),  # share of the mentions of persons, after the first, that bring in another one
     "opening_kept": Scale("low", 0.05, better=1.0),  # share of the opening's bits that what follows takes up
     "ending": Scale("high", 2.0, free=0.5),  # bits for ending where it ends
     "closing": Scale("low", 0.5, free=0.5),  # bits that the last sentence speaks for being the last
@@ -61,51 +62,16 @@ NO_WORD = 8.0  # bits
 FRESH_LIMIT = 2.0  # bits over frequency up to which a word is likely where it stands
 
 _MARKS = re.compile(r"[.!?…:;,][\"'”’)]*$")
+_INSIDE = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+\b")  # a name: written with a capital inside a sentence
 _FULL_STOP = re.compile(r"[.!?…][\"'”’)]*$")
 _ARTICLE = re.compile(r"\b(?:a (?=[aeio]\w)|an (?=[^aeiouh\W\d]))", re.IGNORECASE)
 _ARTICLE_FINE = re.compile(r"a (?:on(?:e|ce)|eu|ew|use|uni)", re.IGNORECASE)
 _DOUBLED = re.compile(r"\b([a-z']+) \1\b(?! \1)", re.IGNORECASE)
-_MAY_DOUBLE = frozenset(
-    [
-        "had",
-        "that",
-        "very",
-        "so",
-        "no",
-        "yes",
-        "ha",
-        "hop",
-        "knock",
-        "tick",
-        "tap",
-        "drip",
-        "peck",
-        "oh",
-        "far",
-        "long",
-        "big",
-        "many",
-        "on",
-        "and",
-        "really",
-        "bye",
-        "hush",
-        "there",
-        "now",
-        "well",
-        "round",
-        "up",
-        "down",
-        "over",
-        "again",
-        "night",
-        "click",
-        "clack",
-        "beep",
-        "ding",
-        "splash",
-    ]
+_MAY_DOUBLE_WORDS = (
+    "had that very so no yes ha hop knock tick tap drip peck oh far long big many on and really bye hush "
+    "there now well round up down over again night click clack beep ding splash"
 )
+_MAY_DOUBLE = frozenset(_MAY_DOUBLE_WORDS.split())
 
 
 @dataclass(frozen=True)
@@ -189,6 +155,7 @@ def _of_words(reading: Reading, knowledge: Knowledge, params: HeuristicParams) -
         "sentence_length": len(own) / max(1, len(sentences(reading.answer))),
         "order": knowledge.places.gain(reading.sentences),
         "early_mentions": early_mentions(reading.sentences),
+        "newcomers": newcomers(reading.whole),
         "closing": knowledge.places.believed_end(reading.sentences),
         "shortness": float(len(reading.whole.split())),
         "repetition": repetition(own),
@@ -244,6 +211,16 @@ def slips(reading: Reading) -> float:
     return (small + open_end + quotes + articles + doubled + unfinished) / len(told)
 
 
+def newcomers(text: str) -> float:
+    """The share of the mentions of persons, by name or kinship, that bring in another one; the first is not counted.
+
+    A story keeps to its few persons; a model that has lost the thread has somebody new in each sentence.
+    """
+    persons = {name.lower() for name in _INSIDE.findall(text)} | _KIN
+    told = [word for word in split_words(text) if word in persons]
+    return (len(set(told)) - 1) / (len(told) - 1) if len(told) > 1 else 0.0
+
+
 def repetition(words: Sequence[str], *, n: int = 4) -> float:
     """The share of the n-grams that stood in the text before (Welleck et al. 2019, arXiv:1908.04319, seq-rep-n)."""
     grams = [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
@@ -270,6 +247,13 @@ def fresh_words(text: str, excess: Floats, first: int, vocabulary: Vocabulary) -
     return sum(seen.values()) / len(seen) if seen else 0.0
 
 
+_KIN_WORDS = (
+    "mother father mom dad mum mama papa mummy daddy grandmother grandfather grandma grandpa granny sister "
+    "brother aunt uncle cousin baby neighbor neighbour teacher farmer king queen"
+)
+_KIN = frozenset(_KIN_WORDS.split())
+
+
 def prompt_gain(prompt: str, answer_words: Sequence[str], vocabulary: Vocabulary) -> float | None:
     """The share of the bits of the prompt's content words that the answer takes up; None where it has none.
 
@@ -285,41 +269,12 @@ def prompt_gain(prompt: str, answer_words: Sequence[str], vocabulary: Vocabulary
     return sum(max(0.0, bits - cost) for word, bits in wanted.items() if word in said) / total if total else None
 
 
-_ASKING = frozenset(
-    [
-        "write",
-        "tell",
-        "story",
-        "stories",
-        "word",
-        "words",
-        "sentence",
-        "short",
-        "long",
-        "feeling",
-        "use",
-        "uses",
-        "using",
-        "include",
-        "including",
-        "please",
-        "child",
-        "children",
-        "old",
-        "year",
-        "years",
-        "feature",
-        "features",
-        "summary",
-        "following",
-        "simple",
-        "create",
-        "paragraph",
-        "begin",
-        "beginning",
-        "end",
-    ]
+_ASKING_WORDS = (
+    "write tell story stories word words sentence short long feeling use uses using include including please "
+    "child children old year years feature features summary following simple create paragraph begin beginning "
+    "end"
 )
+_ASKING = frozenset(_ASKING_WORDS.split())
 
 
 def names(text: str) -> set[str]:

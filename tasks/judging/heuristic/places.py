@@ -15,9 +15,8 @@ import numpy.typing as npt
 from tasks.cleaning.words import split_words
 
 PLACES = 5
-_GRAMMAR = frozenset(
-    ["a", "an", "the", "was", "were", "is", "are", "am", "be", "been", "has", "have", "had", "do", "does", "did"]
-)
+_GRAMMAR_WORDS = "a an the was were is are am be been has have had do does did"
+_GRAMMAR = frozenset(_GRAMMAR_WORDS.split())
 SMOOTHING = 5.0  # sentences in which every word is taken to have stood, spread over the places as all sentences are
 
 Floats = npt.NDArray[np.float64]
@@ -111,28 +110,9 @@ def early_mentions(told: Sequence[str]) -> float:
     return late / introductions
 
 
-_DEFINITE = frozenset(["the", "his", "her", "their", "its"])
-_LEANING = frozenset(
-    [
-        "he",
-        "she",
-        "they",
-        "it",
-        "him",
-        "her",
-        "them",
-        "his",
-        "their",
-        "its",
-        "then",
-        "but",
-        "so",
-        "and",
-        "after",
-        "suddenly",
-        "now",
-        "that",
-    ]
-)
+_DEFINITE_WORDS = "the his her their its"
+_DEFINITE = frozenset(_DEFINITE_WORDS.split())
+_LEANING_WORDS = "he she they it him her them his their its then but so and after suddenly now that"
+_LEANING = frozenset(_LEANING_WORDS.split())
 _INTRODUCED = re.compile(r"\b(?:named|called|name was) ([A-Z]\w+)")
 _NAME = re.compile(r"\b[A-Z]\w+")

@@ -1,9 +1,13 @@
 """Judges by their names; a name that is none, or an endpoint that nobody named, is one line."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tasks import stage
+from tasks.judging import configured
 from tasks.judging.configured import configured_judge
 from tasks.stage import UserError
 from tests.conftest import ROOT
@@ -24,10 +28,18 @@ def test_a_heuristic_judge_that_was_not_made_is_one_line(workspace: Path) -> Non
         opened("heuristic-a")
 
 
-def test_the_endpoints_judge_without_an_endpoint_is_one_line(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_endpoints_judge_without_an_endpoint_is_one_line(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLEDGLING_JUDGE_ADDRESS", raising=False)
     Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     with pytest.raises(UserError, match="FLEDGLING_JUDGE_ADDRESS"):
         opened("endpoint")
+
+
+def test_what_an_endpoint_cost_stands_among_the_timings(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    judge = SimpleNamespace(id="endpoint@1", cost={"calls": 3.0, "price": None})
+    monkeypatch.setattr(configured, "open_endpoint_judge", lambda *_, **__: nullcontext(judge))
+    kept: dict[str, float] = {}
+    monkeypatch.setattr(stage, "timings", lambda **figures: kept.update(figures))
+    assert opened("endpoint") == "endpoint@1"
+    assert kept == {"judge_calls": 3.0}

@@ -37,6 +37,10 @@ def test_headers_and_verdicts_at_the_start_of_a_line_are_taken_out(line: str) ->
     assert line not in stripped(f"A cat.\n{line}\nA hat.", is_answer=True)
 
 
+def test_halves_that_come_together_are_taken_out_too() -> None:
+    assert stripped("<|<|<|x|>|>|>", is_answer=True) == "[removed]"
+
+
 def test_the_rest_stays() -> None:
     assert stripped(PLAIN, is_answer=True) == PLAIN
     assert stripped("Score: 5", is_answer=False) == "Score: 5"  # a request may say so

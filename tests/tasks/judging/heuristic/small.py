@@ -37,25 +37,23 @@ def params(name: Name, **changes: Any) -> HeuristicParams:
 
 def story(number: int, *, animal: str = "", place: str = "") -> str:
     """The story of a number: always the same pattern, other words."""
-    rng = random.Random(number)
+    rng = random.Random(number)  # noqa: S311 - draws words
     animal = animal or rng.choice(["fox", "cat", "bear", "duck", "mouse", "goat", "frog", "dog"])
     place = place or rng.choice(["river", "hill", "forest", "garden", "pond", "house"])
     name = rng.choice(["Tom", "Mia", "Ben", "Lily", "Sam", "Ann"])
     thing = rng.choice(["ball", "hat", "cake", "kite", "shoe", "drum"])
     return (
-        f"Once upon a time there was a little {animal} named {name}. {name} lived by the {place} and was happy every day. "
-        f"One morning {name} lost a red {thing}. The little {animal} looked under the bed and behind the door, but it was "
-        f"not there. {name} was very sad and did not want to eat.\n\nThen a friend came to the {place}. The friend was kind "
-        f"and had the {thing} in a bag. They played together until the sun went down. In the end {name} was happy and went "
-        "home to sleep."
+        f"Once upon a time there was a little {animal} named {name}. {name} lived by the {place} and was happy every "
+        f"day. One morning {name} lost a red {thing}. The little {animal} looked under the bed and behind the door, "
+        f"but it was not there. {name} was very sad and did not want to eat.\n\nThen a friend came to the {place}. "
+        f"The friend was kind and had the {thing} in a bag. They played together until the sun went down. In the end "
+        f"{name} was happy and went home to sleep."
     )
 
 
 def write_stories(path: Path, count: int = 100) -> Path:
     """A split of such stories."""
-    write_records(
-        path, (Record(text=f"{story(n)}", source="tests", licence="CC0-1.0", group=f"{n}") for n in range(count))
-    )
+    write_records(path, (Record(text=story(n), source="tests", licence="CC0-1.0", group=f"{n}") for n in range(count)))
     return path
 
 

@@ -8,6 +8,7 @@ from tasks.judging.heuristic.measures import (
     Copied,
     distinct_words,
     excess_bits,
+    newcomers,
     prompt_gain,
     repetition,
     slips,
@@ -69,7 +70,7 @@ def test_repetition_and_copying() -> None:
     ("text", "count"),
     [
         ("Tom ran home. He was happy.", 0),
-        ("tom ran home. He was happy", 3),
+        ("tom ran home. He was happy", 2),
         ("Tom saw a apple. He was happy.", 1),
         ("Tom saw an hour glass and a unicorn. He was was happy.", 1),
         ('"Come here, said Tom. He was happy.', 1),
@@ -127,6 +128,14 @@ def test_repairs_are_found_where_there_is_a_fault(name: Name, right: str, wrong:
         [text.split() for text in texts], costs, first=[0, 0], forms=learnt.knowledge.forms, model=learnt.model
     )
     assert good < bad
+
+
+def test_persons_who_come_and_go() -> None:
+    kept = "Tom met Mia. Then Tom ran, and Mia ran after Tom."
+    lost = "Tom met Mia. Then Ben ran, and Ann ran after Sam."
+    assert newcomers(kept) == 0.25
+    assert newcomers(lost) == 1
+    assert newcomers("It rained.") == 0
 
 
 def test_forms_of_one_word_stand_together() -> None:
