@@ -7,13 +7,14 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from benchmarks import generation, judging_endpoint, noop, training
+from benchmarks import generation, judging_endpoint, judging_heuristic, noop, training
 
 RESULTS = Path("benchmarks/results.json")
 MEASUREMENTS = (
     noop.noop_repro_vs_dvc,
     generation.generate_batch32_vs_one_by_one,
     judging_endpoint.endpoint_judge_busy_share,
+    judging_heuristic.judge_1000_pairs_vs_60_s,
     training.finetune_vs_pretrain,
 )
 

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Order:
+class Order:
     """The k-grams of one order: their sorted keys, what each takes of its context, what is left over."""
 
     keys: Ints  # (grams,), sorted
@@ -32,15 +32,15 @@ class NgramModel:
 
     vocabulary_size: int
     end: int
-    orders: tuple[_Order, ...]
+    orders: tuple[Order, ...]
 
     def bits(self, documents: Sequence[Ints]) -> Floats:
         """The cost in bits of each document, its end token included; shape (documents,)."""
         stream, real, owner = _padded(documents, order=len(self.orders), end=self.end)
-        probabilities = self._probabilities(stream)
+        probabilities = self.probabilities(stream)
         return _sums(owner[real], -np.log2(probabilities[real]), len(documents))
 
-    def _probabilities(self, stream: Ints) -> Floats:
+    def probabilities(self, stream: Ints) -> Floats:
         """The probability of each token of the stream after those before it; shape (tokens,)."""
         result = np.full(len(stream), 1 / self.vocabulary_size)
         index = np.zeros(len(stream), dtype=np.int64)  # of the (k-1)-gram that ends at each place; -1: unseen
@@ -129,13 +129,13 @@ def _sums(index: Ints, values: npt.NDArray[np.generic], size: int) -> Floats:
     return np.bincount(index, weights=values, minlength=size).astype(np.float64)
 
 
-def _smoothed(keys: Ints, count: Ints, contexts: int, vocabulary_size: int) -> _Order:
+def _smoothed(keys: Ints, count: Ints, contexts: int, vocabulary_size: int) -> Order:
     """What each k-gram and each context get by modified Kneser-Ney discounting of `count`."""
     discount = _discounts(count)[np.minimum(count, 3)]
     context = keys // vocabulary_size
     total, taken = _sums(context, count, contexts), _sums(context, discount, contexts)
     seen = np.maximum(total, 1)
-    return _Order(
+    return Order(
         keys=keys,
         discounted=(count - discount) / seen[context],
         backoff=np.where(total > 0, taken / seen, 1.0),

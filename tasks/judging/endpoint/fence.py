@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-import unicodedata
+
+from tasks.judging.injection import visible
 
 # each model family's marks of a turn, in the forms that chat templates use
 _SPECIAL = re.compile(
@@ -67,12 +68,3 @@ def stripped(text: str, *, is_answer: bool) -> str:
         if shown == before:
             break
     return shown
-
-
-def visible(text: str) -> str:
-    """The text without control and format characters (but line ends, tabs, and what joins emojis and letters)."""
-    kept = "\n\t\u200c\u200d"
-    shown = text.replace("\r\n", "\n").replace("\r", "\n")
-    if shown.isascii() and shown.isprintable():
-        return shown
-    return "".join(c for c in shown if c in kept or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))

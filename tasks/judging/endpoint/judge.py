@@ -9,9 +9,9 @@ from typing import Literal
 
 from tasks.judging.endpoint import prompts, replies
 from tasks.judging.endpoint.asking import Asking, Question
-from tasks.judging.endpoint.injection import injection
 from tasks.judging.endpoint.outcomes import Outcome, pair_record, rank_record, score_record
 from tasks.judging.endpoint.params import EndpointJudgeParams
+from tasks.judging.injection import injection
 from tasks.judging.judge import MOST_RANKED, JudgeId
 from tasks.judging.records import Item, Pair, PairRecord, RankRecord, ScoreRecord
 from tasks.judging.rubric import Rubric

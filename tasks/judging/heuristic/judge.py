@@ -11,9 +11,10 @@ from tasks.cleaning.words import split_words
 from tasks.judging.heuristic.axes import Evidence, grades, nothing
 from tasks.judging.heuristic.measures import measure_all
 from tasks.judging.heuristic.reading import MOST_CHARACTERS, Reading, read
-from tasks.judging.heuristic.rules import addressed_to_the_judge, danger, rules_hash
+from tasks.judging.heuristic.rules import danger, rules_hash
 from tasks.judging.heuristic.shares import shares
 from tasks.judging.heuristic.store import Learnt, load_learnt
+from tasks.judging.injection import injection
 from tasks.judging.judge import MOST_RANKED, JudgeId
 from tasks.judging.records import Grade, Item, Pair, PairRecord, RankRecord, ScoreRecord, Status, Winner
 from tasks.judging.rubric import Rubric
@@ -91,8 +92,8 @@ class HeuristicJudge:
         if not reading.words:
             empty = nothing(rubric.axes(item.part), "The answer is empty, or has no word in it.")
             return ScoreRecord(judge=str(self.id), item=item.id, status="ok", grades=empty)
-        if words := addressed_to_the_judge(item.answer, prompt=item.prompt):
-            return self._failed(item, "injection_flag", f"The answer speaks to its judge: {words!r}.")
+        if words := injection(item.answer, prompt=item.prompt):
+            return self._failed(item, "injection_flag", f"The answer speaks to its judge ({words}).")
         if reason := self._unreadable(item, reading):
             return self._failed(item, "unsupported", reason)
         return None

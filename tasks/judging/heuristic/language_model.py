@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from tasks.evaluation.ngram import NgramModel, _Order, train_ngram
+from tasks.evaluation.ngram import NgramModel, Order, train_ngram
 from tasks.judging.heuristic.params import LanguageModelParams, SubwordNgramParams
 from tasks.tokenizer_kinds import load_tokenizer, protect_special_tokens, train_tokenizer
 
@@ -96,7 +96,7 @@ class Ngrams(NgramModel):
         parts = [part for document in documents for part in (before, document, after)]
         if not parts:
             return []
-        bits = -np.log2(self._probabilities(np.concatenate(parts)))
+        bits = -np.log2(self.probabilities(np.concatenate(parts)))
         lengths = np.array([len(before) + len(document) + 1 for document in documents])
         stops = np.cumsum(lengths)
         return [bits[stop - length + len(before) : stop] for stop, length in zip(stops, lengths, strict=True)]
@@ -146,7 +146,7 @@ def restore_language_model(
     """The model of which `arrays` are the numbers; folder: where its tokenizer lies, if it has one."""
     units: Units = Subwords(load_tokenizer(folder / TOKENIZER)) if isinstance(params, SubwordNgramParams) else Bytes()
     orders = tuple(
-        _Order(
+        Order(
             keys=arrays[f"keys_{k}"].astype(np.int64),
             discounted=arrays[f"discounted_{k}"].astype(np.float64),
             backoff=arrays[f"backoff_{k}"].astype(np.float64),

@@ -102,7 +102,7 @@ def after(model: NgramModel, context: Sequence[int]) -> np.ndarray:
     """The probabilities of all tokens after a context that opens a document."""
     pad = [model.end] * (len(model.orders) - 1)
     streams = [np.array([*pad, *context, token], dtype=np.int64) for token in range(model.vocabulary_size)]
-    return np.array([model._probabilities(stream)[-1] for stream in streams])
+    return np.array([model.probabilities(stream)[-1] for stream in streams])
 
 
 @settings(max_examples=40, deadline=None)

@@ -6,8 +6,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from tasks.judging.endpoint.fence import visible
-
 _JUDGE = r"(?:judge|grader|evaluator|assessor|examiner|rater|reviewer|scorer|(?:grading|evaluation) (?:model|system))s?"
 _MACHINE = rf"(?:{_JUDGE}|ai|a\.i\.|llm|chatbot|language model|ai (?:model|assistant|system))"
 _ANSWER = r"(?:answer|response|reply|output|completion|submission|candidate|text|story|essay|option|assistant)"
@@ -131,6 +129,15 @@ def injection(answer: str, *, prompt: str) -> str | None:
             if words.casefold() not in asked:
                 return f"{_NAMES[str(match.lastgroup)]}: '{words}'"
     return None
+
+
+def visible(text: str) -> str:
+    """The text without control and format characters (but line ends, tabs, and what joins emojis and letters)."""
+    kept = "\n\t\u200c\u200d"
+    shown = text.replace("\r\n", "\n").replace("\r", "\n")
+    if shown.isascii() and shown.isprintable():
+        return shown
+    return "".join(c for c in shown if c in kept or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
 
 
 def _plain(text: str) -> str:
