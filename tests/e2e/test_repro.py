@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tasks.report import metrics_file
 from tests.e2e.workspace import STAGES, Done, Workspace, comments, from_stage_on
 
 UP_TO_DATE = "Data and pipelines are up to date."
@@ -36,6 +37,11 @@ def test_nothing_is_left_in_the_home_folder_or_in_git(chain: Workspace) -> None:
         ("metrics/prepare.json", ["records_in", "records_kept", "near_duplicate_share", "rejected_unsafe"]),
         ("metrics/tokenize.json", ["vocabulary_size", "bytes_per_token", "round_trip_errors"]),
         ("metrics/pretrain.json", ["parameters", "train_tokens", "val_bits_per_byte"]),
+        ("metrics/judge.json", ["finetuned_vs_base_win_rate", "base_grammar_score", "judge_coverage"]),
+        (
+            "metrics/judge_scorecard.json",
+            [f"heuristic_{name}_corruption_accuracy{end}" for name in "ab" for end in ("", "_low", "_high", "_passed")],
+        ),
         (
             "metrics/evaluate.json",
             [
@@ -56,7 +62,7 @@ def test_the_figures_that_others_read_are_there(chain: Workspace, file: str, key
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_leaves_figures_and_timings_that_do_not_mix(chain: Workspace, stage: str) -> None:
-    metrics, timings = chain.json(f"metrics/{stage}.json"), chain.json(f"var/timings/{stage}.json")
+    metrics, timings = chain.json(str(metrics_file(stage))), chain.json(f"var/timings/{stage}.json")
     assert {type(item) for value in metrics.values() if isinstance(value, list) for item in value} <= {str}  # names
     assert not [key for key, value in metrics.items() if isinstance(value, dict)]
     assert {"seconds", "peak_rss_mib"} <= set(timings)
@@ -67,7 +73,7 @@ def test_prepares_counts_add_up(chain: Workspace) -> None:
     found = chain.json("metrics/prepare.json")
     rejected = sum(count for key, count in found.items() if key.startswith("rejected_"))
     assert found["records_in"] == found["records_kept"] + rejected == chain.json("metrics/ingest.json")["records"]
-    splits = ("train", "validation", "test", "written")
+    splits = ("train", "validation", "test", "written", "judge_a", "judge_b")
     assert found["records_kept"] == sum(found[f"records_{split}"] for split in splits)
 
 
@@ -159,5 +165,5 @@ def test_a_comment_makes_nothing_stale(changeable: Workspace) -> None:
 def test_a_changed_text_in_sources_makes_what_reads_it_stale(changeable: Workspace) -> None:
     (changeable.folder / "sources" / "mine.txt").write_text("Once upon a time there was a new text.\n")
     status = json.loads(changeable.dvc("status", "--json"))
-    assert list(status) == ["ingest", "mix"]
+    assert list(status) == ["ingest", "mix", "calibrate"]  # each may read files of the user's
     assert "resuming" not in changeable.dvc("repro", "--dry")

@@ -68,7 +68,9 @@ SMALL: dict[str, Any] = {
     "evaluate.tasks.swapped_texts": 8,
     "evaluate.processes": 1,
     "calibrate.heuristics.heuristic-a.language_model.vocabulary_size": 400,
+    "calibrate.heuristics.heuristic-a.reference_share": 0.4,  # of some seventy stories
     "calibrate.heuristics.heuristic-b.language_model.order": 4,
+    "calibrate.heuristics.heuristic-b.reference_share": 0.4,
     "calibrate.examination.stories_a_split": 12,
     "calibrate.examination.corruptions": {"pairs_a_kind": 4, "pairs_a_task_kind": 4, "faults": 2},
     "calibrate.examination.ladder": {"chains": 4, "checkpoints": 3},

@@ -1,5 +1,6 @@
 """Who is asked to judge, how, and what it may cost."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +9,14 @@ from pydantic import Field, field_validator, model_validator
 from tasks.endpoint import checked_address
 from tasks.stage import Params
 
+VARIABLES = {"address": "FLEDGLING_JUDGE_ADDRESS", "model": "FLEDGLING_JUDGE_MODEL"}  # where params.yaml says none
+
 
 class EndpointJudgeParams(Params):
     """The section calibrate.endpoint. The key is never a parameter: it comes from the variable that is named."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")  # of the judge, and of its files
-    address: str | None  # up to and with /v1; null or empty: no server is asked, kept verdicts are replayed
+    address: str | None  # up to and with /v1; none here and in the environment: kept verdicts are replayed
     model: str  # may be empty where no server is asked: that of the kept verdicts
     key_variable: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     temperature: float | None = Field(ge=0, le=2)  # null: not sent
@@ -29,6 +32,15 @@ class EndpointJudgeParams(Params):
     budget_tokens: int | None = Field(ge=0)  # of a run, prompts and replies
     price_per_million_prompt_tokens: float | None = Field(ge=0)
     price_per_million_reply_tokens: float | None = Field(ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_the_environment(cls, values: Any) -> Any:
+        """Not by `${NAME}` in params.yaml: `dvc exp run -S` reads that as an interpolation of its own, and stops."""
+        if not isinstance(values, Mapping):
+            return values
+        found = {key: values.get(key) or os.environ.get(name, "") for key, name in VARIABLES.items()}
+        return {**values, **found}
 
     @field_validator("address")
     @classmethod
