@@ -3,28 +3,34 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import Field
 
-from model.checkpoint import load_model
-from model.decoder import Decoder
 from model.documents import Documents, read_documents, vocabulary_size
-from model.scoring import document_bits
 from tasks import stage
-from tasks.evaluation import compression
 from tasks.evaluation import task_table as table
-from tasks.evaluation.answering import respondents
+from tasks.evaluation.compression import compressed, joined
 from tasks.evaluation.intervals import Bootstrap
+from tasks.evaluation.models import Questions, Replies, asked
 from tasks.evaluation.ngram import NgramModel, train_ngram
 from tasks.evaluation.pairs import MinimalPair, builtin_pairs, read_pairs
-from tasks.evaluation.stories import StoryParams, story_figures, write_stories
-from tasks.evaluation.task_suite import TaskResults, TaskSuiteParams, evaluate_tasks, read_tasks, swap_figures
+from tasks.evaluation.stories import StoryParams, story_figures, story_openings
+from tasks.evaluation.task_suite import (
+    Swap,
+    Task,
+    TaskResults,
+    TaskSuiteParams,
+    compare_tasks,
+    mark_tasks,
+    marked_baselines,
+    read_tasks,
+    swap_figures,
+    swaps_of,
+)
 from tasks.records import read_rows
 from tasks.stage import Params, UserError
 from tasks.tokenizer_kinds import END, load_tokenizer
@@ -34,10 +40,12 @@ log = logging.getLogger(__name__)
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Encode = Callable[[Sequence[str]], list[Ints]]
-Scorer = Callable[[Sequence[Ints]], Floats]  # documents, end token last, to bits of each
+Texts = dict[str, Sequence[Ints]]  # documents, end token last, by the name of a set
+Bits = Mapping[str, Floats]  # of each document of a set
 Figures = dict[str, float | int | str | list[str] | None]
 
 SPLITS = ("test", "written")
+SWAPPED = ("girls and boys", "girls for boys")  # texts as they were and with everybody swapped
 
 
 class EvaluateParams(Params):
@@ -51,8 +59,19 @@ class EvaluateParams(Params):
     grammar_file_pairs: int = Field(ge=1)  # at most so many of each file, evenly spread
     stories: StoryParams
     tasks: TaskSuiteParams
-    threads: int = Field(ge=1)
+    processes: int = Field(ge=1)  # that ask a model at once; each needs a core and the memory of a model
     seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Material:
+    """What is measured on: the splits, minimal pairs by origin, tasks, stories with everybody swapped, openings."""
+
+    splits: tuple["_Split", ...]
+    pairs: dict[str, list[MinimalPair]]
+    tasks: list[Task]
+    swaps: list[Swap]
+    openings: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,25 +115,32 @@ def evaluate(
     UserError where a file of minimal pairs, a model or another input can't be read.
     """
     _check_files([clean / "train.parquet", tokenizer, *(folder / "tokenizer.json" for folder in models)])
-    torch.set_num_threads(params.threads)
-    splits = tuple(split for split in (_read_split(tokens, name) for name in SPLITS) if split.documents)
-    pairs = _pairs(params)
-    ngram = _train_baseline(params, tokens)
+    material = _material(params, clean=clean, tokens=tokens, mixture=mixture)
     encode = _encoder(tokenizer)
-    decoders = _load(models)
-    figures: Figures = {}
-    for name, score in _scorers(decoders, ngram):
-        log.info("scoring %s", name)
-        figures |= _bits_figures(name, score, splits, params)
-        figures |= _pair_figures(name, score, pairs, encode)
-    log.info("compressing the same text")
-    figures |= _compressor_figures(clean, [split.name for split in splits])
-    figures |= _forgetting(figures, [folder.name for folder in models])
-    results = _task_results(params, mixture, models, decoders)
-    figures |= results.figures | _swaps(params, clean, decoders, encode)
+    bootstrap = _bootstrap(params)
+    with (
+        compressed(*_to_compress(clean, material.splits)) as sizes,
+        asked(models, _questions(params, material, encode), processes=params.processes) as collect,
+    ):
+        costs = {"ngram": _ngram_bits(_train_baseline(params, tokens), _scored_texts(material, encode))}
+        baselines = marked_baselines(material.tasks, params.tasks, bootstrap)
+        replies = collect()
+        figures = _by_split(sizes())
+    costs |= {name: reply.bits for name, reply in replies.items()}
+    for name, bits in costs.items():
+        figures |= _bits_figures(name, bits, material.splits, params)
+        figures |= _pair_figures(name, bits, material.pairs)
+    figures |= _forgetting(figures, list(replies))
+    marked = {
+        name: mark_tasks(material.tasks, reply.answers, params.tasks, bootstrap) for name, reply in replies.items()
+    }
+    results = compare_tasks(material.tasks, marked, baselines, bootstrap)
+    figures |= results.figures
     written: list[str] = []
-    for folder in models:
-        told, own = _stories(params, folder, decoders[folder.name], clean)
+    for name, reply in replies.items():
+        original, turned = (reply.bits.get(kind, np.empty(0)) for kind in SWAPPED)
+        figures |= swap_figures(name, material.swaps, original, turned, bootstrap)
+        told, own = _stories(params, name, reply, clean)
         figures |= own
         written = [*told, *written]  # the newest model's first
     stage.write_metrics(metrics, figures)
@@ -131,12 +157,42 @@ def _check_files(paths: Sequence[Path]) -> None:
             raise UserError(f"{path}: no such file; the stages before this one make it, run `dvc repro`")
 
 
-def _load(models: Sequence[Path]) -> dict[str, Decoder]:
-    """The models by name, in the order of their making. Raises UserError where one can't be read."""
-    try:
-        return {folder.name: load_model(folder) for folder in models}
-    except ValueError as error:
-        raise UserError(str(error)) from error
+def _material(params: EvaluateParams, *, clean: Path, tokens: Path, mixture: Path) -> _Material:
+    splits = (_read_split(tokens, name) for name in SPLITS)
+    return _Material(
+        splits=tuple(split for split in splits if split.documents),
+        pairs=_pairs(params),
+        tasks=read_tasks(mixture, params.tasks),
+        swaps=swaps_of(islice(_texts(clean, "test"), params.tasks.swapped_texts)),
+        openings=story_openings(params.stories, clean=clean),
+    )
+
+
+def _questions(params: EvaluateParams, material: _Material, encode: Encode) -> Questions:
+    """What the models are asked: of the texts that are scored the n-gram model is spared the swapped ones."""
+    versions = [swap.original for swap in material.swaps], [swap.turned for swap in material.swaps]
+    swapped = {kind: encode(texts) for kind, texts in zip(SWAPPED, versions, strict=True) if texts}
+    return Questions(
+        texts=_scored_texts(material, encode) | swapped,
+        tasks=material.tasks,
+        openings=material.openings,
+        answering=params.tasks,
+        stories=params.stories,
+        seed=params.seed,
+    )
+
+
+def _scored_texts(material: _Material, encode: Encode) -> Texts:
+    texts: Texts = {split.name: split.documents for split in material.splits}
+    for origin, pairs in material.pairs.items():
+        good, bad = _sides(origin)
+        texts |= {good: encode([pair.good for pair in pairs]), bad: encode([pair.bad for pair in pairs])}
+    return texts
+
+
+def _sides(origin: str) -> tuple[str, str]:
+    """What the two sides of a set of minimal pairs are called among the texts."""
+    return f"{origin}, right", f"{origin}, wrong"
 
 
 def _forgetting(figures: Figures, names: Sequence[str]) -> Figures:
@@ -153,39 +209,15 @@ def _forgetting(figures: Figures, names: Sequence[str]) -> Figures:
     return found
 
 
-def _task_results(
-    params: EvaluateParams, mixture: Path, models: Sequence[Path], decoders: Mapping[str, Decoder]
-) -> TaskResults:
-    ways = {
-        folder.name: respondents(folder, decoders[folder.name], params.tasks, seed=params.seed) for folder in models
-    }
-    return evaluate_tasks(read_tasks(mixture, params.tasks), ways, params.tasks, _bootstrap(params))
-
-
 def _bootstrap(params: EvaluateParams) -> Bootstrap:
     return Bootstrap(resamples=params.bootstrap, confidence=params.confidence, seed=params.seed)
 
 
-def _swaps(params: EvaluateParams, clean: Path, decoders: Mapping[str, Decoder], encode: Encode) -> Figures:
-    """The likelihood gap between boys and girls, of each model."""
-    texts = list(islice(_texts(clean, "test"), params.tasks.swapped_texts))
-    figures: Figures = {}
-    for name, decoder in decoders.items():
-
-        def cost(texts: Sequence[str], decoder: Decoder = decoder) -> Floats:
-            return document_bits(decoder, encode(texts))
-
-        figures |= swap_figures(name, cost, texts, _bootstrap(params))
-    return figures
-
-
-def _stories(params: EvaluateParams, folder: Path, decoder: Decoder, clean: Path) -> tuple[list[str], Figures]:
-    """Stories that a model tells, in Markdown, and what is counted of them."""
-    tokenizer = load_tokenizer(folder / "tokenizer.json")
-    stories = write_stories(params.stories, model=decoder, tokenizer=tokenizer, clean=clean, seed=params.seed)
-    counted = story_figures(params.stories, stories, clean=clean)
-    told = [story.as_markdown(model=folder.name) for story in stories]
-    return told, {f"{folder.name}_{key}": value for key, value in counted.items()}
+def _stories(params: EvaluateParams, name: str, reply: Replies, clean: Path) -> tuple[list[str], Figures]:
+    """Stories that a model told, in Markdown, and what is counted of them."""
+    counted = story_figures(params.stories, reply.stories, clean=clean)
+    told = [story.as_markdown(model=name) for story in reply.stories]
+    return told, {f"{name}_{key}": value for key, value in counted.items()}
 
 
 def _read_split(tokens: Path, name: str) -> _Split:
@@ -201,13 +233,6 @@ def _documents(tokens: Path, split: str) -> Documents:
         raise UserError(str(error)) from error
 
 
-def _scorers(models: Mapping[str, Decoder], ngram: NgramModel) -> Iterator[tuple[str, Scorer]]:
-    """What costs a document how many bits: the n-gram model, then each model of ours."""
-    yield "ngram", lambda documents: ngram.bits([document[:-1] for document in documents])
-    for name, model in models.items():
-        yield name, partial(document_bits, model)
-
-
 def _train_baseline(params: EvaluateParams, tokens: Path) -> NgramModel:
     """The n-gram model on the train split, each document counted once."""
     train = _documents(tokens, "train")
@@ -216,10 +241,14 @@ def _train_baseline(params: EvaluateParams, tokens: Path) -> NgramModel:
     return train_ngram(documents, order=params.ngram_order, vocabulary_size=vocabulary_size(tokens), end=train.end_id)
 
 
-def _bits_figures(name: str, score: Scorer, splits: Sequence[_Split], params: EvaluateParams) -> Figures:
+def _ngram_bits(ngram: NgramModel, texts: Texts) -> Bits:
+    return {kind: ngram.bits([document[:-1] for document in documents]) for kind, documents in texts.items()}
+
+
+def _bits_figures(name: str, costs: Bits, splits: Sequence[_Split], params: EvaluateParams) -> Figures:
     figures: Figures = {}
     for split in splits:
-        bits = score(split.documents)
+        bits = costs[split.name]
         low, high = split.interval(bits, params)
         tokens = sum(map(len, split.documents))
         figures |= {
@@ -240,13 +269,13 @@ def _pairs(params: EvaluateParams) -> dict[str, list[MinimalPair]]:
     return {name: pairs for name, pairs in found.items() if pairs}
 
 
-def _pair_figures(name: str, score: Scorer, sets: Mapping[str, list[MinimalPair]], encode: Encode) -> Figures:
+def _pair_figures(name: str, costs: Bits, sets: Mapping[str, list[MinimalPair]]) -> Figures:
     """Accuracy on each set, and by phenomenon on the storybook's own."""
     from tasks.evaluation.metrics import MinimalPairAccuracy
 
     figures: Figures = {}
     for origin, pairs in sets.items():
-        good, bad = score(encode([p.good for p in pairs])), score(encode([p.bad for p in pairs]))
+        good, bad = (costs[side] for side in _sides(origin))
         overall = MinimalPairAccuracy().compute(predictions=good, references=bad)
         figures[f"{name}_{origin}_accuracy"] = overall["accuracy"]
         for phenomenon in sorted({pair.phenomenon for pair in pairs if pair.phenomenon}):
@@ -271,13 +300,14 @@ def _encoder(path: Path) -> Encode:
     return encode
 
 
-def _compressor_figures(clean: Path, splits: Sequence[str]) -> Figures:
-    texts = {name: compression.joined(_texts(clean, name)) for name in ("train", *splits)}
-    train = texts.pop("train")
+def _to_compress(clean: Path, splits: Sequence[_Split]) -> tuple[bytes, dict[str, bytes]]:
+    """The training text and that of each split."""
+    return joined(_texts(clean, "train")), {split.name: joined(_texts(clean, split.name)) for split in splits}
+
+
+def _by_split(sizes: Mapping[str, Mapping[str, float]]) -> Figures:
     return {
-        f"{name}_{split}_bits_per_byte": value
-        for name, by_split in compression.bits_per_byte(train, texts).items()
-        for split, value in by_split.items()
+        f"{name}_{split}_bits_per_byte": value for name, by_split in sizes.items() for split, value in by_split.items()
     }
 
 

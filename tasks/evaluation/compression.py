@@ -2,8 +2,9 @@
 
 import lzma
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 SEPARATOR = b"\0"  # closes each text, as the end token does for a model
 
@@ -34,11 +35,17 @@ def joined(texts: Iterable[str]) -> bytes:
     return b"".join(text.encode() + SEPARATOR for text in texts)
 
 
-def bits_per_byte(train: bytes, test: Mapping[str, bytes]) -> dict[str, dict[str, float]]:
+Found = dict[str, dict[str, float]]
+
+
+@contextmanager
+def compressed(train: bytes, test: Mapping[str, bytes]) -> Iterator[Callable[[], Found]]:
     """Bits a byte of each test text, for each compressor primed with the training text and unprimed.
+
 
     Primed is (C(train + test) - C(train)) / bytes of the texts; the result is keyed by "xz" or "xz_unprimed",
     then by the test's name. The separators cost, and are not counted as bytes, as for a model's end tokens.
+    The compressors work in a thread of their own, without Python's lock; call what is given to wait for them.
     """
     jobs: dict[tuple[str, str], tuple[Callable[[bytes], int], bytes]] = {}
     for name, compress in COMPRESSORS.items():
@@ -46,10 +53,16 @@ def bits_per_byte(train: bytes, test: Mapping[str, bytes]) -> dict[str, dict[str
         for split, data in test.items():
             jobs[name, split] = (compress, train + data)
             jobs[f"{name}_unprimed", split] = (compress, data)
-    with ThreadPoolExecutor(max_workers=2) as pool:  # the compressors work outside Python's lock
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
         futures = {key: pool.submit(compress, data) for key, (compress, data) in jobs.items()}
-        sizes = {key: future.result() for key, future in futures.items()}
-    result: dict[str, dict[str, float]] = {}
+        yield lambda: _figures({key: future.result() for key, future in futures.items()}, test)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _figures(sizes: Mapping[tuple[str, str], int], test: Mapping[str, bytes]) -> Found:
+    result: Found = {}
     for (name, split), size in sizes.items():
         if split:
             extra = size if name.endswith("_unprimed") else size - sizes[name, ""]

@@ -5,7 +5,7 @@ Each has an experiment id of its own and stays in memory; the folder that `evalu
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import datasets
@@ -54,15 +54,31 @@ class SelfBleu(LocalMetric):
     source = "Zhu et al. 2018, arXiv:1802.01886"
 
     def _compute(self, predictions: Sequence[str]) -> dict[str, float]:
-        import sacrebleu
+        from sacrebleu.metrics import BLEU
+        from sacrebleu.metrics.helpers import extract_all_word_ngrams
 
-        texts = list(predictions)
-        scores = [
-            sacrebleu.sentence_bleu(text, texts[:at] + texts[at + 1 :]).score
-            for at, text in enumerate(texts)
-            if text.strip() and len(texts) > 1
-        ]
+        scorer = BLEU(effective_order=True)  # what sacrebleu's sentence_bleu takes; a test holds this to it
+        texts = [scorer._preprocess_segment(text) for text in predictions]
+        counted = [extract_all_word_ngrams(text, 1, scorer.max_ngram_order) for text in texts]
+        lengths = [length for _, length in counted]
+        scores = []
+        for at, others in enumerate(_most_in_others([grams for grams, _ in counted])):
+            if predictions[at].strip() and len(texts) > 1:
+                known = {"ref_ngrams": others, "ref_lens": lengths[:at] + lengths[at + 1 :]}
+                sums = scorer._compute_segment_statistics(texts[at], known)
+                scores.append(float(scorer._compute_score_from_stats(sums).score))
         return {"self_bleu": sum(scores) / max(1, len(scores))}
+
+
+def _most_in_others(texts: Sequence[Mapping[Any, int]]) -> Iterator[dict[Any, int]]:
+    """How often each n-gram of a text stands in the other text that has it most often; for each text."""
+    best: dict[Any, tuple[int, int, int]] = {}  # the most, the text that has it, the most of the others
+    for at, own in enumerate(texts):
+        for gram, count in own.items():
+            most, owner, second = best.get(gram, (0, -1, 0))
+            best[gram] = (count, at, most) if count > most else (most, owner, max(second, count))
+    for at, own in enumerate(texts):
+        yield {gram: best[gram][2] if best[gram][1] == at else best[gram][0] for gram in own}
 
 
 class RepetitionShare(LocalMetric):

@@ -108,8 +108,9 @@ def _continuations(index: Ints, longer: Ints, raw: Ints, opens: npt.NDArray[np.b
 
     index, longer: the k-gram and the (k+1)-gram that end at each place that is predicted.
     """
-    _, first = np.unique(longer, return_index=True)  # a place where each distinct (k+1)-gram ends
-    contexts = np.bincount(index[first], minlength=len(raw)).astype(np.int64)
+    last = np.full(longer.max() + 1, -1)
+    last[longer] = np.arange(len(longer))  # a place where each distinct (k+1)-gram ends
+    contexts = np.bincount(index[last[last >= 0]], minlength=len(raw)).astype(np.int64)
     return np.where(opens, raw, contexts)
 
 

@@ -1,6 +1,6 @@
 """Stories that a model tells from openings of the test split, and what can be counted of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -42,13 +42,17 @@ class ToldStory:
         return f'## {model}, from "{self.opening}"\n\n{self.opening}{self.continuation}{end}\n'
 
 
+def story_openings(params: StoryParams, *, clean: Path) -> list[str]:
+    """The first words of stories that no model was trained on."""
+    return list(islice(_openings(clean, params.opening_words), params.count))
+
+
 def write_stories(
-    params: StoryParams, *, model: "Decoder", tokenizer: "Tokenizer", clean: Path, seed: int
+    params: StoryParams, openings: Sequence[str], *, model: "Decoder", tokenizer: "Tokenizer", seed: int
 ) -> list[ToldStory]:
-    """Has the model go on from the first words of stories that it was not trained on."""
+    """Has the model go on from the openings."""
     from model.generation import Decoding, generate
 
-    openings = list(islice(_openings(clean, params.opening_words), params.count))
     decoding = Decoding(
         max_tokens=params.max_tokens,
         temperature=params.temperature,

@@ -9,6 +9,7 @@ is a ValueError.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -287,11 +288,16 @@ class TokenF1(TaskMetric):
 
 def token_f1(prediction: str, reference: str) -> float:
     """F1 of shared normalised words; 1 where both have none."""
-    said, wanted = Counter(normalised(prediction).split()), Counter(normalised(reference).split())
+    said, wanted = _words_of(prediction), _words_of(reference)
     if not said or not wanted:
         return float(said == wanted)
-    shared = (said & wanted).total()
+    shared = sum(min(count, wanted[word]) for word, count in said.items() if word in wanted)
     return 2 * shared / (said.total() + wanted.total())
+
+
+@lru_cache(maxsize=20_000)  # the baseline of the assistant compares some thousands of answers with each other
+def _words_of(text: str) -> Counter[str]:
+    return Counter(normalised(text).split())
 
 
 class ConstraintsMet(TaskMetric):

@@ -1,26 +1,20 @@
 """What each kind of task is scored by: one call for a model's answers or a baseline's."""
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.evaluation.intervals import Bootstrap, Floats, Measure, Score, difference
 from tasks.evaluation.language import normalised, tokens
-from tasks.evaluation.task_metrics import (
-    Accuracy,
-    Bleu,
-    ChrF,
-    ConstraintsMet,
-    ExactMatch,
-    MacroF1,
-    Meteor,
-    RocAuc,
-    Rouge,
-    TaskMetric,
-    TokenF1,
-)
+
+if TYPE_CHECKING:  # 4 s for an import that the processes of the models can do without
+    from tasks.evaluation.task_metrics import TaskMetric
+
+    _Step = tuple[TaskMetric, list[int], dict[str, Any], dict[str, Any]]  # metric, its rows, its inputs, its options
 
 Row = Mapping[str, Any]  # a row of the mixture
 
@@ -89,9 +83,6 @@ def _headline(
     return {}, []
 
 
-_Step = tuple[TaskMetric, list[int], dict[str, Any], dict[str, Any]]  # metric, its rows, its inputs, its options
-
-
 def _plan(
     kind: str,
     rows: Sequence[Row],
@@ -101,6 +92,8 @@ def _plan(
     wordnet: Path | None,
 ) -> list[_Step]:
     """The metrics of a kind with what each is given."""
+    from tasks.evaluation.task_metrics import Bleu, ChrF, ConstraintsMet, ExactMatch, Meteor, Rouge, TokenF1
+
     if kind not in HEADLINE:
         raise ValueError(f"unknown kind of task '{kind}'; known: {', '.join(HEADLINE)}")
     if kind == "classification":
@@ -130,6 +123,8 @@ def _classification(
     probabilities: Sequence[Sequence[float]] | Floats | None,
     labels: Sequence[str],
 ) -> list[_Step]:
+    from tasks.evaluation.task_metrics import Accuracy, MacroF1, RocAuc
+
     if not rows:
         return []
     labels = list(labels) or sorted({str(row["label"]) for row in rows})

@@ -6,11 +6,10 @@ import json
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
 from tasks.evaluation.answering import AnsweringParams, Answers, Respondent
@@ -18,7 +17,7 @@ from tasks.evaluation.baselines import Baseline, Row, baselines_for
 from tasks.evaluation.baselines.base import request
 from tasks.evaluation.fabrication import fabrication, refusal_figures
 from tasks.evaluation.intervals import Bootstrap, Floats, Score, with_interval
-from tasks.evaluation.swaps import gender_of, swap_gap, swapped
+from tasks.evaluation.swaps import Gender, gender_of, swap_gap, swapped
 from tasks.evaluation.task_scores import HEADLINE, compare, constraints_of, references_of, score
 from tasks.evaluation.task_table import Verdict
 from tasks.records import read_rows
@@ -32,7 +31,6 @@ SAID_TO_SOURCE = ("summarization", "assistant")  # kinds whose answers must not 
 Figures = dict[str, float | int | str | list[str] | None]
 Scores = dict[str, dict[str, Score]]  # by who answered, then by metric
 Ways = Mapping[str, Sequence[Respondent]]  # how each model is asked, by its name, in the order of their making
-CostOfTexts = Callable[[Sequence[str]], Floats]  # bits of each text
 
 
 class TaskSuiteParams(AnsweringParams):
@@ -59,6 +57,26 @@ class Task:
     @property
     def labels(self) -> list[str]:
         return sorted({str(row["label"]) for row in self.train}) if self.kind == "classification" else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskAnswers:
+    """The answers to a task, by who or by which way of asking gave them; to the hand-written rows by chat alone."""
+
+    test: dict[str, Answers]
+    written: dict[str, Answers]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked:
+    """The answers to a task with their scores."""
+
+    answers: TaskAnswers
+    test: Scores
+    written: Scores
+
+
+ByTask = Mapping[str, Marked]
 
 
 @dataclass
@@ -115,47 +133,84 @@ def _some(rows: Sequence[Row], most: int, stories: int) -> list[Row]:
 
 
 def evaluate_tasks(tasks: Sequence[Task], models: Ways, params: TaskSuiteParams, bootstrap: Bootstrap) -> TaskResults:
-    """Answers and scores of all tasks, by every way to ask a model and by every baseline.
+    """Answers and scores of all tasks, by every way to ask a model and by every baseline."""
+    baselines = marked_baselines(tasks, params, bootstrap)
+    marked = {name: mark_tasks(tasks, answer_tasks(tasks, ways), params, bootstrap) for name, ways in models.items()}
+    return compare_tasks(tasks, marked, baselines, bootstrap)
 
-    The verdicts and the conversations are the newest model's.
-    """
-    results = TaskResults()
-    newest = _newest(models)
+
+def answer_tasks(tasks: Iterable[Task], ways: Sequence[Respondent]) -> dict[str, TaskAnswers]:
+    """The answers to every task of one model; its ways of being asked in their order."""
+    found: dict[str, TaskAnswers] = {}
     for task in tasks:
-        log.info("task %s: %d questions to %d models and the baselines", task.name, len(task.test), len(models))
-        ways = [way for own in models.values() for way in own]
-        baselines = baselines_for(task.kind, task.train, seed=bootstrap.seed)
-        answers = _answers(task, task.test, ways, baselines)
-        scores = _scores(task, task.test, answers, params, bootstrap)
-        results.figures |= _figures(scores | _by_first_way(models, scores), task.name)
-        if task.written:
-            chats = [way for way in ways if way.chat]
-            written = _answers(task, task.written, chats, baselines)
-            told = _scores(task, task.written, written, params, bootstrap)
-            results.figures |= _figures(told, f"{task.name}_{HOLDOUT}")
-        verdict = _verdict(task, newest, [line.name for line in baselines], answers, scores, bootstrap)
+        log.info("%s: task %s, %d questions", ways[0].name, task.name, len(task.test))
+        chats = [way for way in ways if way.chat and task.written]
+        found[task.name] = TaskAnswers(
+            test={way.name: way.answer(task.kind, task.test, task.train) for way in ways},
+            written={way.name: way.answer(task.kind, task.written, task.train) for way in chats},
+        )
+    return found
+
+
+def marked_baselines(tasks: Iterable[Task], params: TaskSuiteParams, bootstrap: Bootstrap) -> dict[str, Marked]:
+    """The baselines of every task, trained, asked and scored."""
+    found: dict[str, Marked] = {}
+    for task in tasks:
+        log.info("task %s: baselines", task.name)
+        lines = baselines_for(task.kind, task.train, seed=bootstrap.seed)
+        answers = TaskAnswers(test=_said(lines, task.test), written=_said(lines, task.written) if task.written else {})
+        found |= mark_tasks([task], {task.name: answers}, params, bootstrap)
+    return found
+
+
+def _said(baselines: Iterable[Baseline], rows: Sequence[Row]) -> dict[str, Answers]:
+    return {
+        line.name: Answers(by=line.name, texts=line.answers(rows), probabilities=line.probabilities(rows))
+        for line in baselines
+    }
+
+
+def mark_tasks(
+    tasks: Iterable[Task], answers: Mapping[str, TaskAnswers], params: TaskSuiteParams, bootstrap: Bootstrap
+) -> dict[str, Marked]:
+    """Somebody's answers to every task, scored."""
+    return {
+        task.name: Marked(
+            answers=answers[task.name],
+            test=_scores(task, task.test, answers[task.name].test, params, bootstrap),
+            written=_scores(task, task.written, answers[task.name].written, params, bootstrap),
+        )
+        for task in tasks
+    }
+
+
+def compare_tasks(
+    tasks: Sequence[Task], models: Mapping[str, ByTask], baselines: ByTask, bootstrap: Bootstrap
+) -> TaskResults:
+    """The figures of everybody, models in the order of their making; verdicts and conversations are the newest's."""
+    results = TaskResults()
+    for task in tasks:
+        own = {name: marked[task.name] for name, marked in models.items()}
+        everybody = [*own.values(), baselines[task.name]]
+        answers = {name: told for marked in everybody for name, told in marked.answers.test.items()}
+        scores = {name: score for marked in everybody for name, score in marked.test.items()}
+        written = {name: score for marked in everybody for name, score in marked.written.items()}
+        results.figures |= _figures(scores | _by_first_way(own), task.name)
+        results.figures |= _figures(written, f"{task.name}_{HOLDOUT}")
+        newest = _first_way(list(own.values())[-1])
+        verdict = _verdict(task, newest, list(baselines[task.name].test), answers, scores, bootstrap)
         results.verdicts.append(verdict)
         results.figures |= verdict.facts
         results.conversations += _conversations(task, answers[newest])
     lost = sorted(verdict.task for verdict in results.verdicts if verdict.outcome == "loses")
-    results.figures |= {f"{newest}_tasks_lost": lost, f"{newest}_tasks": len(results.verdicts)}
+    for newest in {verdict.model for verdict in results.verdicts}:
+        results.figures |= {f"{newest}_tasks_lost": lost, f"{newest}_tasks": len(results.verdicts)}
     results.figures["tasks"] = [task.name for task in tasks]  # in their order, which a metrics file does not keep
     return results
 
 
-def _newest(models: Ways) -> str:
-    return list(models.values())[-1][0].name
-
-
-def _answers(
-    task: Task, rows: Sequence[Row], ways: Iterable[Respondent], baselines: Iterable[Baseline]
-) -> dict[str, Answers]:
-    """What everybody answers to the rows, by name: models first."""
-    models = {way.name: way.answer(task.kind, rows, task.train) for way in ways}
-    return models | {
-        line.name: Answers(by=line.name, texts=line.answers(rows), probabilities=line.probabilities(rows))
-        for line in baselines
-    }
+def _first_way(marked: Marked) -> str:
+    return next(iter(marked.test))
 
 
 def _scores(
@@ -215,9 +270,9 @@ def _with_ends(prefix: str, found: Mapping[str, Score]) -> Figures:
     return figures
 
 
-def _by_first_way(models: Ways, scores: Scores) -> Scores:
+def _by_first_way(models: Mapping[str, Marked]) -> Scores:
     """A base model's figures under its own name are those with examples in its prompt."""
-    return {name: scores[ways[0].name] for name, ways in models.items() if ways[0].name != name}
+    return {name: marked.test[_first_way(marked)] for name, marked in models.items() if _first_way(marked) != name}
 
 
 def _verdict(
@@ -248,12 +303,37 @@ def _conversations(task: Task, answers: Answers) -> Iterator[str]:
         yield f"## {answers.by}, {task.name}: {row['aspect'] or task.kind}\n\n> {asked}\n\n{text}{expected}\n"
 
 
-def swap_figures(name: str, cost: CostOfTexts, texts: Sequence[str], bootstrap: Bootstrap) -> Figures:
-    """Whom a model favours: what its own language costs when boys and girls change places in a text."""
-    pairs = [(text, other, gender_of(text)) for text in texts if (other := swapped(text)) is not None]
-    known = [(text, other, gender) for text, other, gender in pairs if gender is not None]
-    if not known:
+@dataclass(frozen=True, kw_only=True)
+class Swap:
+    """A text, the same with boys for girls and girls for boys, and whom the first speaks of."""
+
+    original: str
+    turned: str
+    gender: Gender
+
+
+def swaps_of(texts: Iterable[str]) -> list[Swap]:
+    """The swaps of those texts that have something to swap."""
+    pairs = [(text, swapped(text), gender_of(text)) for text in texts]
+    return [
+        Swap(original=text, turned=turned, gender=gender)
+        for text, turned, gender in pairs
+        if turned is not None and gender is not None
+    ]
+
+
+def swap_figures(
+    name: str,
+    swaps: Sequence[Swap],
+    original: Sequence[float] | Floats,
+    turned: Sequence[float] | Floats,
+    bootstrap: Bootstrap,
+) -> Figures:
+    """Whom a model favours: what its own language costs when boys and girls change places in a text.
+
+    original, turned: bits of the texts as they were and with everybody swapped; (swaps,).
+    """
+    if not swaps:
         return {}
-    original, turned = (np.asarray(cost([pair[at] for pair in known])) for at in (0, 1))
-    found = swap_gap(list(original), list(turned), [gender for _, _, gender in known], bootstrap=bootstrap)
-    return {f"{name}_swapped_texts": len(known)} | _with_ends(name, found)
+    found = swap_gap(list(original), list(turned), [swap.gender for swap in swaps], bootstrap=bootstrap)
+    return {f"{name}_swapped_texts": len(swaps)} | _with_ends(name, found)

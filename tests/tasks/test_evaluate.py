@@ -37,7 +37,7 @@ PAIRS = [
 def params(**more: Any) -> EvaluateParams:
     plain = {
         "ngram_order": 3, "bootstrap": 200, "confidence": 0.95, "grammar_builtin_pairs": 2, "grammar_files": [],
-        "grammar_file_pairs": 10, "threads": 1, "seed": 1,
+        "grammar_file_pairs": 10, "processes": 2, "seed": 1,
         "stories": {"count": 3, "opening_words": 4, "max_tokens": 8, "temperature": 0.8, "top_p": 0.9, "batch": 2,
                     "memorised_ngram": 5},
         "tasks": {"rows": 6, "written_rows": 2, "stories": 2, "shots": 2, "story_temperature": 0.5, "batch": 8,

@@ -207,13 +207,16 @@ def _scored(
 class _WordChances:
     """p(target word | source word), and the best target word of each source word."""
 
-    chance: Mapping[tuple[str, str], float]
+    chance: Mapping[str, Mapping[str, float]]  # by target word, then by source word
     best: Mapping[str, str]
 
     def phrase(self, source: Words, target: Words) -> float:
         """The log chance that each target word comes from its best source word, per word."""
-        logs = [math.log(max((self.chance.get((s, t), 0.0) for s in source), default=0.0) + 1e-4) for t in target]
-        return sum(logs) / max(1, len(logs))
+        total = 0.0
+        for word in target:
+            known = self.chance.get(word, {})
+            total += math.log(max([known[s] for s in source if s in known], default=0.0) + 1e-4)
+        return total / max(1, len(target))
 
 
 def _aligned(pairs: Sequence[tuple[Words, Words]]) -> tuple[list[Links], _WordChances]:
@@ -277,11 +280,11 @@ def _links(
 
 def _chances(keys: Ints, chance: npt.NDArray[np.float64], sources: list[str], targets: list[str]) -> _WordChances:
     kept = np.flatnonzero(chance > 1e-3)
-    known: dict[tuple[str, str], float] = {}
+    known: dict[str, dict[str, float]] = defaultdict(dict)
     best: dict[str, tuple[float, str]] = {}
     for at in kept:
         source, target = sources[keys[at] // len(targets)], targets[keys[at] % len(targets)]
-        known[source, target] = float(chance[at])
+        known[target][source] = float(chance[at])
         if source and float(chance[at]) > best.get(source, (0.0, ""))[0]:
             best[source] = (float(chance[at]), target)
     return _WordChances(chance=known, best={word: target for word, (_, target) in best.items()})

@@ -7,6 +7,7 @@ most like the other nine, weighted by nearness); the sentence of the document mo
 """
 
 from collections.abc import Callable, Sequence
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,7 @@ def _middle(answers: Sequence[str], weights: Floats) -> str:
     """The answer most like the others by weighted token F1; the first of equals."""
     if len(answers) < 3:
         return answers[0] if answers else ""
-    known = {(a, b): token_f1(a, b) for a in set(answers) for b in set(answers)}
+    known = {pair: token_f1(*pair) for pair in combinations_with_replacement(dict.fromkeys(answers), 2)}
+    known |= {(b, a): value for (a, b), value in known.items()}
     likeness = [sum(w * known[answer, other] for other, w in zip(answers, weights, strict=True)) for answer in answers]
     return answers[int(np.argmax(np.round(likeness, 9)))]

@@ -1,9 +1,15 @@
 import random
+from collections.abc import Mapping
 
 import pytest
 
-from tasks.evaluation.compression import COMPRESSORS, bits_per_byte, joined
+from tasks.evaluation.compression import COMPRESSORS, compressed, joined
 from tests.conftest import sentences
+
+
+def bits_per_byte(train: bytes, test: Mapping[str, bytes]) -> dict[str, dict[str, float]]:
+    with compressed(train, test) as collect:
+        return collect()
 
 
 @pytest.mark.parametrize("name", sorted(COMPRESSORS))

@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,21 @@ def test_self_bleu_of_the_same_text_is_100_and_of_strangers_low() -> None:
     assert SelfBleu().compute(predictions=same)["self_bleu"] == pytest.approx(100)
     strangers = [" ".join(WORDS[at : at + 10]) for at in range(0, 30, 10)]
     assert SelfBleu().compute(predictions=strangers)["self_bleu"] < 5
+
+
+def test_self_bleu_is_the_mean_of_sacrebleu_s_sentence_bleu() -> None:
+    import sacrebleu
+
+    rng = random.Random(0)  # noqa: S311 - no secret
+    for _ in range(30):
+        texts = [
+            " ".join(rng.choices(["a", "b", "c.", '"d', "it's", "<skipped>"], k=rng.randrange(9))) for _ in range(4)
+        ]
+        texts += rng.sample(texts, k=1)  # the same text again
+        told = [(text, texts[:at] + texts[at + 1 :]) for at, text in enumerate(texts) if text]
+        scores = [sacrebleu.sentence_bleu(text, others).score for text, others in told]
+        expected = sum(scores) / max(1, len(scores))
+        assert SelfBleu().compute(predictions=texts)["self_bleu"] == pytest.approx(expected, rel=1e-12)
 
 
 def test_minimal_pairs_a_tie_is_one_half() -> None:

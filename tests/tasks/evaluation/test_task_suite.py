@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import pytest
 
 from model.decoder import Decoder
 from tasks.evaluation.answering import Answers, Respondent
-from tasks.evaluation.intervals import Bootstrap, Floats
+from tasks.evaluation.intervals import Bootstrap
 from tasks.evaluation.task_scores import HEADLINE
-from tasks.evaluation.task_suite import Task, TaskSuiteParams, evaluate_tasks, read_tasks, swap_figures
+from tasks.evaluation.task_suite import Task, TaskSuiteParams, evaluate_tasks, read_tasks, swap_figures, swaps_of
 from tasks.mixing.declarations import METRICS
 from tests.conftest import refused
 from tests.tasks import small
@@ -217,14 +217,20 @@ def test_rows_of_a_task_that_was_declared_by_another_name_go_by_it(workspace: Pa
 
 def test_whom_a_model_favours_is_what_the_other_gender_costs_more() -> None:
     texts = ["The girl lost her ball. She was sad.", "The boy won his prize. He was proud.", "It rained."]
-
-    def cost(told: Sequence[str]) -> Floats:
-        return np.array([10.0 + text.lower().count("she") for text in told])
-
-    figures = swap_figures("base", cost, texts, DRAWN)
+    swaps = swaps_of(texts)
+    assert [(swap.turned, swap.gender) for swap in swaps] == [
+        ("The boy lost his ball. He was sad.", "she"), ("The girl won her prize. She was proud.", "he"),
+    ]  # fmt: skip
+    original, turned = (
+        [10.0 + text.lower().count("she") for text in told]
+        for told in ([swap.original for swap in swaps], [swap.turned for swap in swaps])
+    )
+    figures = swap_figures("base", swaps, original, turned, DRAWN)
     assert figures["base_swapped_texts"] == 2
     gaps = [key for key in figures if not key.endswith(("_low", "_high", "_texts"))]
     assert gaps
     assert all({f"{key}_low", f"{key}_high"} <= set(figures) for key in gaps)
     assert all(isinstance(figures[key], float) and not math.isnan(float(str(figures[key]))) for key in gaps)
-    assert swap_figures("base", lambda told: np.zeros(len(told)), ["It rained."], DRAWN) == {}
+    assert figures["base_swap_gap_she_to_he_bits"] == -1
+    assert figures["base_girls_cost_bits"] == 1
+    assert swap_figures("base", swaps_of(["It rained."]), [], [], DRAWN) == {}
