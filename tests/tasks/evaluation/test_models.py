@@ -120,14 +120,15 @@ def test_what_goes_wrong_beside_them_ends_the_processes(folders: list[Path], mon
 
 
 STAGE = """
-import sys, time
+import signal, time
 from tasks.evaluation import models
 from tests.tasks.evaluation import test_models as these
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     models._replies = these.waits
     with models.asked([these.Path("a"), these.Path("b")], these.questions(), processes=2):
         print("asked", flush=True)
-        time.sleep(600)
+        these.waits()
 """
 
 
