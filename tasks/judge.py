@@ -12,7 +12,7 @@ from pydantic import Field
 from tasks import stage
 from tasks.evaluation.answering import AnsweringParams
 from tasks.evaluation.intervals import Bootstrap
-from tasks.judging.answers import Prompt, PromptsParams, answers_of, read_prompts, write_lines
+from tasks.judging.answers import Prompt, PromptsParams, answers_of, read_prompts
 from tasks.judging.comparison import (
     Leaderboard,
     comparison_figures,
@@ -22,6 +22,7 @@ from tasks.judging.comparison import (
 )
 from tasks.judging.configured import configured_judge
 from tasks.judging.judge import Judge
+from tasks.judging.kept import write_lines
 from tasks.judging.records import Item, Pair, PairRecord, ScoreRecord
 from tasks.judging.report import write_report
 from tasks.judging.report.scorecard import may_not_decide

@@ -7,9 +7,9 @@ from itertools import combinations
 from pathlib import Path
 
 from tasks import stage
-from tasks.judging.answers import read_items, write_lines
 from tasks.judging.configured import configured_judge
 from tasks.judging.judge import MOST_RANKED, Judge
+from tasks.judging.kept import read_items, write_lines
 from tasks.judging.records import Item, Pair, PairRecord, RankRecord, coverage
 from tasks.judging.rubric import Rubric, load_rubric
 from tasks.stage import Params, UserError

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from tasks import stage
 from tasks.evaluation.answering import AnsweringParams
-from tasks.judging.answers import PromptsParams, answers_of, read_prompts, write_lines
+from tasks.judging.answers import PromptsParams, answers_of, read_prompts
+from tasks.judging.kept import write_lines
 from tasks.stage import Params
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,7 @@
 """The prompts that models are judged on, and what the models answer: frozen decoding, recorded with each answer."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from tasks.evaluation.baselines.base import Row, request
 from tasks.evaluation.task_scores import constraints_of, references_of
 from tasks.judging.records import Item
 from tasks.records import read_rows
-from tasks.stage import Params, UserError, write_text
+from tasks.stage import Params, UserError
 
 if TYPE_CHECKING:
     from model.decoder import Decoder
@@ -118,31 +117,3 @@ def _answers(way: Respondent, prompts: Sequence[Prompt]) -> list[str]:
         for at, text in zip(places, told, strict=True):
             texts[at] = text
     return texts
-
-
-def write_lines(path: Path, values: Iterable[object]) -> None:
-    """JSON Lines of items or of a judge's records; an item's line also has its id."""
-    write_text(path, "".join(json.dumps(_line(value), ensure_ascii=False) + "\n" for value in values))
-
-
-def _line(value: Any) -> dict[str, Any]:
-    return ({"id": value.id} if isinstance(value, Item) else {}) | asdict(value)
-
-
-def read_items(path: Path) -> list[Item]:
-    """The answers of a file of `write_lines`. Raises UserError naming the line of what is none."""
-    return list(_items(path))
-
-
-def _items(path: Path) -> Iterator[Item]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: can't be read: {error.strerror or error}") from None
-    for number, line in enumerate(lines, start=1):
-        try:
-            values = json.loads(line)
-            values.pop("id")
-            yield Item(**{**values, "references": tuple(values["references"])})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}:{number}: not an answer as the stages write it: {error}") from None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tasks import label as stage
-from tasks.judging.answers import write_lines
+from tasks.judging.kept import write_lines
 from tasks.judging.records import Item
 from tasks.label import LabelParams, label
 from tasks.stage import UserError

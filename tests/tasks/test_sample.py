@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.judging.answers import read_items
+from tasks.judging.kept import read_items
 from tasks.sample import SampleParams, sample
 from tests.tasks import small
 from tests.tasks.judging.test_answers import ANSWERING, KINDS

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from tasks.evaluation.answering import AnsweringParams
-from tasks.judging.answers import PromptsParams, answers_of, read_items, read_prompts, write_lines
+from tasks.judging.answers import PromptsParams, answers_of, read_prompts
+from tasks.judging.kept import read_items, write_lines
+from tasks.judging.records import Item
 from tasks.stage import UserError
 from tests.tasks import small
 
@@ -74,6 +76,12 @@ def test_a_file_of_answers_is_read_as_it_was_written() -> None:
     write_lines(Path("answers.jsonl"), items)
     assert read_items(Path("answers.jsonl")) == items
     assert json.loads(Path("answers.jsonl").read_text().splitlines()[0])["id"] == items[0].id
+
+
+def test_a_line_end_of_unicode_inside_an_answer_is_no_end_of_a_line() -> None:
+    item = Item(prompt_id="1", kind="story", prompt="Tell.", answer="It ran.\u2028It hid.", by="base")
+    write_lines(Path("answers.jsonl"), [item])
+    assert read_items(Path("answers.jsonl")) == [item]
 
 
 @pytest.mark.parametrize("line", ["no json", "[]", '{"id": "x"}', '{"id": "x", "references": []}'])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.judging.answers import write_lines
+from tasks.judging.kept import write_lines
 from tasks.judging.records import Grade, Item, PairRecord, RankRecord, ScoreRecord
 from tasks.register import NAME, register
 from tasks.registry import judgements, store
@@ -273,7 +273,7 @@ def records() -> Sequence[Any]:
 
 
 def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
-    from tasks.judging.comparing.kept import read_pairs, read_rankings, read_scores
+    from tasks.judging.kept import read_pairs, read_rankings, read_scores
     from tasks.stage import UserError
 
     readers = {PairRecord: read_pairs, ScoreRecord: read_scores, RankRecord: read_rankings}

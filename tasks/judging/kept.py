@@ -1,14 +1,29 @@
-"""A judge's records as the stages keep them, JSON Lines, read back."""
+"""Answers and what a judge said of them as the stages keep them: JSON Lines, written and read back."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tasks.judging.records import Grade, PairRecord, RankRecord, ScoreRecord
-from tasks.stage import UserError
+from tasks.judging.records import Grade, Item, PairRecord, RankRecord, ScoreRecord
+from tasks.stage import UserError, write_text
 
 R = TypeVar("R")
+
+
+def write_lines(path: Path, values: Iterable[Item | ScoreRecord | PairRecord | RankRecord]) -> None:
+    """A line for each; an answer's also has its id."""
+    write_text(path, "".join(json.dumps(_line(value), ensure_ascii=False) + "\n" for value in values))
+
+
+def _line(value: Item | ScoreRecord | PairRecord | RankRecord) -> dict[str, Any]:
+    return ({"id": value.id} if isinstance(value, Item) else {}) | asdict(value)
+
+
+def read_items(path: Path) -> list[Item]:
+    """Answers. Raises UserError naming the line of what is none."""
+    return list(_records(path, _item, what="an answer"))
 
 
 def read_scores(path: Path) -> list[ScoreRecord]:
@@ -26,6 +41,12 @@ def read_rankings(path: Path) -> list[RankRecord]:
     return list(_records(path, _ranking))
 
 
+def _item(values: Mapping[str, Any]) -> Item:
+    own = dict(values)
+    own.pop("id")
+    return Item(**{**own, "references": tuple(own["references"])})
+
+
 def _score(values: Mapping[str, Any]) -> ScoreRecord:
     return ScoreRecord(**{**values, "grades": {axis: Grade(**grade) for axis, grade in values["grades"].items()}})
 
@@ -34,16 +55,16 @@ def _ranking(values: Mapping[str, Any]) -> RankRecord:
     return RankRecord(**{**values, "items": tuple(values["items"]), "tiers": tuple(map(tuple, values["tiers"]))})
 
 
-def _records(path: Path, read: Callable[[Mapping[str, Any]], R]) -> Iterator[R]:
+def _records(path: Path, read: Callable[[Mapping[str, Any]], R], *, what: str = "a judge's record") -> Iterator[R]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a text may hold other line ends
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read: {error}") from None
+        raise UserError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
         try:
             record = read(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}:{number}: not a judge's record: {error}") from None
+            raise UserError(f"{path}:{number}: not {what} as the stages write it: {error}") from None
         yield record
