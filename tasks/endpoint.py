@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -113,6 +113,23 @@ def checked_address(address: str) -> str:
     if parts.username or parts.password or parts.query:
         raise ValueError("an endpoint's address holds no name, password or query; the key comes from the environment")
     return address
+
+
+def json_objects(text: str) -> Iterator[dict[str, Any]]:
+    """The outermost JSON objects in what a model wrote: thoughts, fences and prose around them are passed over.
+
+    Of a text that was cut off, the objects that are whole.
+    """
+    decoder = json.JSONDecoder(strict=False)  # strict would refuse line ends inside strings
+    at = text.find("{")
+    while at >= 0:
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            end = at + 1
+        else:
+            yield value
+        at = text.find("{", end)
 
 
 class Replies:

@@ -281,12 +281,8 @@ def _pair_figures(name: str, costs: Bits, sets: Mapping[str, list[MinimalPair]])
         for phenomenon in sorted({pair.phenomenon for pair in pairs if pair.phenomenon}):
             own = np.array([pair.phenomenon == phenomenon for pair in pairs])
             part = MinimalPairAccuracy().compute(predictions=good[own], references=bad[own])
-            figures[f"{name}_{origin}_{_key(phenomenon)}_accuracy"] = part["accuracy"]
+            figures[f"{name}_{origin}_{stage.metric_key(phenomenon)}_accuracy"] = part["accuracy"]
     return figures
-
-
-def _key(phenomenon: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in phenomenon.lower())
 
 
 def _encoder(path: Path) -> Encode:

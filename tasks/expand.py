@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tasks import stage
-from tasks.endpoint import Endpoint, Reply, Request, checked_address
+from tasks.endpoint import Endpoint, Reply, Request, checked_address, json_objects
 from tasks.stage import Params, UserError
 
 log = logging.getLogger(__name__)
@@ -244,16 +244,8 @@ def read_tasks(reply: str) -> Iterator[Task | None]:
     Takes a list, an object around it, objects one after another, fences and prose around them, and the whole
     objects of a reply that was cut off.
     """
-    decoder = json.JSONDecoder(strict=False)  # strict would refuse line ends inside strings
-    at = reply.find("{")
-    while at >= 0:
-        try:
-            value, end = decoder.raw_decode(reply, at)
-        except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            yield from _tasks_in(value)
-        at = reply.find("{", end)
+    for value in json_objects(reply):
+        yield from _tasks_in(value)
 
 
 def _tasks_in(value: dict[str, Any]) -> Iterator[Task | None]:

@@ -225,7 +225,7 @@ def _stage(
     for row, text, (reason, detail) in zip(batch, cleaned.texts, cleaned.verdicts, strict=True):
         counts["records_in"] += 1
         counts["bytes_in"] += len(row["text"].encode())
-        counts[f"records_in_{_key(row['source'])}"] += 1
+        counts[f"records_in_{stage.metric_key(row['source'])}"] += 1
         if reason == "unsafe":
             counts[f"unsafe_{detail.partition(':')[0]}"] += 1
         if not reason:
@@ -284,7 +284,7 @@ def _second_pass(
             split = WRITTEN if rows.is_written[position] else _split_of(rows.keys[position], decisions, params)
             counts["records_kept"] += 1
             counts[f"records_{split}"] += 1
-            counts[f"records_kept_{_key(row['source'])}"] += 1
+            counts[f"records_kept_{stage.metric_key(row['source'])}"] += 1
             writers[split].write(row)
 
 
@@ -312,11 +312,6 @@ def _split_of(key: int, decisions: _Decisions, params: SplitParams) -> str:
 
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def _key(name: str) -> str:
-    """A source's name as part of a snake_case key."""
-    return "".join(c if c.isalnum() else "_" for c in name.lower())
 
 
 def _figures(counts: Counter[str], params: PrepareParams) -> dict[str, float | int]:

@@ -177,6 +177,11 @@ def timings(**figures: float) -> None:
     _EXTRA_TIMINGS.update(figures)
 
 
+def metric_key(name: str) -> str:
+    """A name (of a source, a judge, a phenomenon) as part of a figure's snake_case key."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name.lower())
+
+
 def write_metrics(path: Path, metrics: Mapping[str, Metric | Sequence[str]]) -> None:
     """Writes a flat metrics file: sorted keys, floats to 6 significant digits, the same bytes each time."""
     rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in metrics.items()}

@@ -1,6 +1,5 @@
 """What an endpoint's judge may reply, and how a reply is read: a verdict, or the mistake in it."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -9,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on
 
+from tasks.endpoint import json_objects
 from tasks.judging.endpoint.prompts import LETTERS
 from tasks.judging.records import Winner
 
@@ -136,7 +136,7 @@ def read_reply(text: str, shape: Shape, *, is_cut: bool) -> Any:
     if not text.strip():
         raise Mistake("it is empty")
     mistake = "it holds no JSON object"
-    for value in reversed(list(_objects(text[-READ_CHARACTERS:]))):
+    for value in reversed(list(json_objects(text[-READ_CHARACTERS:]))):
         try:
             found = shape.validate_python(value)
         except ValidationError as error:
@@ -175,20 +175,6 @@ def shortened(reason: str) -> str:
     """A reason as a record holds it."""
     line = " ".join(reason.split())
     return line if len(line) <= REASON_CHARACTERS else f"{line[:REASON_CHARACTERS]}..."
-
-
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The outermost JSON objects in a text: thoughts, fences and prose around them are passed over."""
-    decoder = json.JSONDecoder(strict=False)  # strict would refuse line ends inside strings
-    at = text.find("{")
-    while at >= 0:
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            yield value
-        at = text.find("{", end)
 
 
 def _first(error: ValidationError) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.evaluation.intervals import Score
+from tasks.stage import metric_key
 
 CheckStatus = Literal["ok", "not_run"]
 Figure = float | int | str | None | list[str]
@@ -97,9 +98,9 @@ def scorecard_figures(checks_by_judge: Mapping[str, Sequence[Check]], axes: Sequ
     figures: dict[str, Figure] = {}
     for judge, checks in checks_by_judge.items():
         for check in checks:
-            figures |= _figures(f"{_snake(judge)}_{check.name}", check)
-        figures[f"{_snake(judge)}_axes_failed"] = axes_that_failed(checks)
-        figures[f"{_snake(judge)}_axes_not_examined"] = axes_not_examined(checks, axes)
+            figures |= _figures(f"{metric_key(judge)}_{check.name}", check)
+        figures[f"{metric_key(judge)}_axes_failed"] = axes_that_failed(checks)
+        figures[f"{metric_key(judge)}_axes_not_examined"] = axes_not_examined(checks, axes)
     return figures
 
 
@@ -149,7 +150,3 @@ def _row(check: Check) -> str:
 
 def _cell(note: str) -> str:
     return " ".join(note.split()).replace("|", "\\|")
-
-
-def _snake(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in name.lower())

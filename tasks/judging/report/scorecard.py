@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tasks.stage import metric_key
+
 FAILED = "_axes_failed"
 NOT_EXAMINED = "_axes_not_examined"
 PARTS = ("_low", "_high", "_threshold", "_passed", "_count", "_status")
@@ -52,7 +54,7 @@ class Scorecard:
 
     def is_of(self, judge: str) -> bool:
         """Whether a verdict's judge (name@hash) is the one examined."""
-        return snake(judge.partition("@")[0]) == self.judge
+        return metric_key(judge.partition("@")[0]) == self.judge
 
 
 def read_scorecards(figures: Mapping[str, Any]) -> list[Scorecard]:
@@ -72,11 +74,6 @@ def read_scorecards(figures: Mapping[str, Any]) -> list[Scorecard]:
 def may_not_decide(figures: Mapping[str, Any], judge: str) -> list[str]:
     """The axes on which a judge (name@hash) failed its examination."""
     return [axis for card in read_scorecards(figures) if card.is_of(judge) for axis in card.axes_failed]
-
-
-def snake(name: str) -> str:
-    """A judge's name as the figures have it."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name.lower())
 
 
 def _rows(judge: str, figures: Mapping[str, Any]) -> Iterator[Row]:
