@@ -1,0 +1,1 @@
+"""What people say of the models' answers: a database, leases, quality, batches in and out. The page is apps/review."""
