@@ -9,7 +9,7 @@ from tasks.stage import Params
 
 
 class QualityParams(Params):
-    """Below or above these a reviewer's answers are left out at export; a check with too few answers leaves none out."""
+    """Beyond these a reviewer's answers are left out at export; a check of too few answers leaves none out."""
 
     min_gold_agreement: float = Field(ge=0, le=1)
     min_gold: int = Field(ge=1)  # gold items answered before the agreement counts

@@ -5,7 +5,7 @@ of the database refuse an UPDATE or a DELETE.
 """
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import (
     JSON,
@@ -60,7 +60,12 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcTime, Values: JSON, list[str]: JSON, list[Values]: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcTime,
+        Values: JSON,
+        list[str]: JSON,
+        list[Values]: JSON,
+    }
 
 
 class Prompt(Table):
