@@ -11,6 +11,11 @@ from tasks.judging.rubric import Part
 Status = Literal["ok", "parse_error", "refused", "unsupported", "injection_flag"]
 STATUSES: tuple[Status, ...] = ("ok", "parse_error", "refused", "unsupported", "injection_flag")
 Winner = Literal["first", "second", "tie"]
+SWAPPED: Mapping[Winner, Winner] = {
+    "first": "second",
+    "second": "first",
+    "tie": "tie",
+}  # the same, told in the other order
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tasks.judging.records import Item, PairRecord, Winner
+from tasks.judging.records import SWAPPED, Item, PairRecord
 
-SWAPPED: Mapping[Winner, Winner] = {"first": "second", "second": "first", "tie": "tie"}
 Decided = Literal["judge", "same text", "failed", "not judged"]
 
 

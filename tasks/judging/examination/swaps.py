@@ -8,10 +8,8 @@ from tasks.evaluation.intervals import Bootstrap
 from tasks.judging.examination.scorecard import Check, Limit, not_run
 from tasks.judging.examination.verdicts import Answered, of_scores
 from tasks.judging.judge import Judge
-from tasks.judging.records import Item, PairRecord, Winner
+from tasks.judging.records import SWAPPED, Item, PairRecord
 from tasks.judging.rubric import Rubric
-
-_MIRRORED: dict[Winner, Winner] = {"first": "second", "second": "first", "tie": "tie"}
 
 
 def swap_checks(
@@ -59,7 +57,7 @@ def _swapped_from_outside(
 def _disagree(before: PairRecord, after: PairRecord) -> float | None:
     if before.winner is None or after.winner is None:
         return None
-    return float(_MIRRORED[before.winner] != after.winner)
+    return float(SWAPPED[before.winner] != after.winner)
 
 
 def repeat_check(judge: Judge, rubric: Rubric, items: Sequence[Item], *, limit: Limit, bootstrap: Bootstrap) -> Check:

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tasks.judging.comparing.matches import SWAPPED
-from tasks.judging.records import Grade, Item, PairRecord, ScoreRecord, Status, Winner
+from tasks.judging.records import SWAPPED, Grade, Item, PairRecord, ScoreRecord, Status, Winner
 
 JUDGE = "heuristic-b@12345678"
 
