@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from tasks.judging.records import Item, Pair, PairRecord, RankRecord, ScoreRecord, short_hash
 from tasks.judging.rubric import Rubric
+from tasks.stage import UserError
 
 MOST_RANKED = 4  # answers in one ranking
 
@@ -47,3 +48,10 @@ class Judge(Protocol):
     def rank(self, lists: Sequence[Sequence[Item]], rubric: Rubric) -> list[RankRecord]:
         """Lists of two to four answers to one prompt."""
         ...
+
+
+def check_lists(lists: Sequence[Sequence[Item]]) -> None:
+    """Raises UserError where a list is too short or too long for a ranking."""
+    for items in lists:
+        if not 2 <= len(items) <= MOST_RANKED:
+            raise UserError(f"a ranking of {len(items)} answers; allowed: 2 to {MOST_RANKED}")

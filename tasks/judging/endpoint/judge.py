@@ -12,7 +12,7 @@ from tasks.judging.endpoint.asking import Asking, Question
 from tasks.judging.endpoint.outcomes import Outcome, pair_record, rank_record, score_record
 from tasks.judging.endpoint.params import EndpointJudgeParams
 from tasks.judging.injection import injection
-from tasks.judging.judge import MOST_RANKED, JudgeId
+from tasks.judging.judge import JudgeId, check_lists
 from tasks.judging.records import Item, Pair, PairRecord, RankRecord, ScoreRecord
 from tasks.judging.rubric import Rubric
 from tasks.judging.verdicts import kept_files, models_in
@@ -80,9 +80,7 @@ class EndpointJudge:
 
     def rank(self, lists: Sequence[Sequence[Item]], rubric: Rubric, *, repeat: int = 0) -> list[RankRecord]:
         """Tiers of each list: one answer stands above another where it does so in every order of showing."""
-        for items in lists:
-            if not 2 <= len(items) <= MOST_RANKED:
-                raise UserError(f"a ranking of {len(items)} answers; allowed: 2 to {MOST_RANKED}")
+        check_lists(lists)
         flags = [_flag(items) for items in lists]
         orders = [_orders(items, self._params.rank_orders) for items in lists]
         asked = [

@@ -15,10 +15,9 @@ from tasks.judging.heuristic.rules import danger, rules_hash
 from tasks.judging.heuristic.shares import shares
 from tasks.judging.heuristic.store import Learnt, load_learnt
 from tasks.judging.injection import injection
-from tasks.judging.judge import MOST_RANKED, JudgeId
+from tasks.judging.judge import JudgeId, check_lists
 from tasks.judging.records import Grade, Item, Pair, PairRecord, RankRecord, ScoreRecord, Status, Winner
 from tasks.judging.rubric import Rubric
-from tasks.stage import UserError
 
 REVISION = "1"  # of the code in this package, raised by hand where verdicts change
 KNOWN_WORDS = 3  # granted to every text, so that one strange word of a short answer makes it no foreign one
@@ -67,9 +66,7 @@ class HeuristicJudge:
 
     def rank(self, lists: Sequence[Sequence[Item]], rubric: Rubric) -> list[RankRecord]:
         """Tiers from the best: an answer that is within the margin of the best of a tier belongs to it."""
-        for items in lists:
-            if not 2 <= len(items) <= MOST_RANKED:
-                raise UserError(f"a ranking of {len(items)} answers; allowed: 2 to {MOST_RANKED}")
+        check_lists(lists)
         scores = iter(self.score([item for items in lists for item in items], rubric))
         return [self._ranked([(item, next(scores)) for item in items]) for items in lists]
 
