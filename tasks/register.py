@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import outcomes, report, stage, tracking, workspace
 from tasks.chat import is_taught_to_chat
-from tasks.judging.comparing.told import read_against
-from tasks.judging.report.scorecard import may_not_decide
+from tasks.judging.comparing.told import read_judged
 from tasks.registry import evidence, judgements, runs, store
 from tasks.registry.binding import Binding
 from tasks.registry.card import as_description, is_demonstration, model_card, sources_of
@@ -218,13 +217,11 @@ def task_tags(model: str) -> dict[str, str]:
 
 def judge_tags(model: str) -> dict[str, str]:
     """How a model stands to the others by the accepting judge, and on which axes that judge may not decide."""
-    figures, others = report.read_json(report.METRICS / "judge.json"), [folder.name for folder in workspace.MODELS]
-    judge_id = figures.get("judge")
-    if judge_id is None:
+    judged = read_judged(model, [folder.name for folder in workspace.MODELS])
+    if judged is None:
         return {}
-    examined = report.read_json(report.METRICS / "judge_scorecard.json")
-    told = {f"judged_vs_{found.other}": found.line for found in read_against(figures, model, others)}
-    return {"judge": judge_id, "judge_may_not_decide": ", ".join(may_not_decide(examined, judge_id)) or "none", **told}
+    told = {f"judged_vs_{found.other}": found.line for found in judged.against}
+    return {"judge": judged.judge, "judge_may_not_decide": ", ".join(judged.may_not_decide) or "none", **told}
 
 
 def _new_version(client: "MlflowClient", run_id: str, lock: Lock, chosen: Mapping[str, str]) -> Any:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import outcomes, workspace
-from tasks.judging.comparing.told import read_against
-from tasks.judging.report.scorecard import may_not_decide
+from tasks.judging.comparing.told import read_judged
 from tasks.stage import STATE, read_yaml
 
 if TYPE_CHECKING:
@@ -199,13 +198,13 @@ def _forgotten() -> Iterator[str]:
 
 def _judged(model: str) -> Iterator[str]:
     """How the newest model stands to the others by the accepting judge, and where that judge may not be believed."""
-    figures = read_json(METRICS / "judge.json")
-    for found in read_against(figures, model, MODELS):
+    judged = read_judged(model, MODELS)
+    if judged is None:
+        return
+    for found in judged.against:
         yield f"judge      {found.line}"
-    failed = may_not_decide(read_json(metrics_file("calibrate")), figures["judge"]) if figures.get("judge") else []
-    if failed:
-        axes = ", ".join(failed).replace("_", " ")
-        yield f"           the judge ({figures['judge']}) failed its own examination on: {axes}"
+    if axes := ", ".join(judged.may_not_decide).replace("_", " "):
+        yield f"           the judge ({judged.judge}) failed its own examination on: {axes}"
 
 
 def _said(model: str) -> Iterator[str]:

@@ -8,8 +8,7 @@ from typing import Any
 
 from tasks import outcomes, report
 from tasks.chat import is_taught_to_chat
-from tasks.judging.comparing.told import read_against
-from tasks.judging.report.scorecard import may_not_decide
+from tasks.judging.comparing.told import read_judged
 from tasks.registry.evidence import Lock
 
 CLEAN, MIXTURE = Path("data/clean"), Path("data/mixture")
@@ -138,15 +137,13 @@ def _tasks(name: str) -> Iterator[str]:
 
 def _judged(name: str) -> Iterator[str]:
     """How it stands to the other models by the accepting judge, and how far that judge may be believed."""
-    figures, examined = (report.read_json(report.METRICS / f"{stem}.json") for stem in ("judge", "judge_scorecard"))
-    judge = figures.get("judge")
-    if judge is None:
+    judged = read_judged(name, report.MODELS)
+    if judged is None:
         return
-    for against in read_against(figures, name, report.MODELS):
+    for against in judged.against:
         yield f"- {against.line}"
-    yield f"- judged by `{judge}`, with a verdict on {figures['judge_coverage']:.1%} of what it was asked"
-    failed = ", ".join(may_not_decide(examined, judge)).replace("_", " ")
-    if failed:
+    yield f"- judged by `{judged.judge}`, with a verdict on {judged.coverage:.1%} of what it was asked"
+    if failed := ", ".join(judged.may_not_decide).replace("_", " "):
         yield f"- **may not decide a promotion**, since the judge failed its own examination there: {failed}"
     yield "- examples and reasons: the artifact `judgements/judge.html`; the judge: `metrics/judge_scorecard.md`"
 

@@ -12,6 +12,13 @@ ALL = ""  # the kind of a comparison over every kind
 OVERLAP = 0.05  # the least share of pairs in which the usually shorter answer is the longer one
 
 
+def outcome(low: float, high: float) -> str:
+    """Of a win rate's interval: wins or loses where it leaves one half out, level where it does not."""
+    if low > 0.5:
+        return "wins"
+    return "loses" if high < 0.5 else "level"
+
+
 @dataclass(frozen=True, kw_only=True)
 class AxisScore:
     """A model's mean on an axis over the answers that have a grade. is_proxy: measured by something near to it."""
@@ -60,12 +67,8 @@ class Rates:
 
     @property
     def outcome(self) -> str:
-        """wins or loses where the interval leaves one half out, level where it does not."""
-        if math.isnan(self.win_rate.value):
-            return "not judged"
-        if self.win_rate.low > 0.5:
-            return "wins"
-        return "loses" if self.win_rate.high < 0.5 else "level"
+        """As `outcome` says; "not judged" without a verdict."""
+        return "not judged" if math.isnan(self.win_rate.value) else outcome(self.win_rate.low, self.win_rate.high)
 
     @property
     def is_by_length(self) -> bool:

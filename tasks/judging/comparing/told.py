@@ -1,8 +1,15 @@
-"""How a model came out against the others, read back from the figures of metrics/judge.json."""
+"""How a model came out against the others, read back from the figures of the stages `judge` and `calibrate`."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from tasks.judging.comparing.board import outcome
+from tasks.judging.report.scorecard import may_not_decide
+
+METRICS, SCORECARD = Path("metrics/judge.json"), Path("metrics/judge_scorecard.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +26,8 @@ class Against:
 
     @property
     def outcome(self) -> str:
-        """wins or loses where the interval leaves one half out."""
-        if self.low > 0.5:
-            return "wins"
-        return "loses" if self.high < 0.5 else "level"
+        """wins, loses or level."""
+        return outcome(self.low, self.high)
 
     @property
     def figures(self) -> str:
@@ -35,6 +40,34 @@ class Against:
         """Who wins, and by how much."""
         verb = {"wins": "beats", "loses": "loses to", "level": "is level with"}[self.outcome]
         return f"{self.model} {verb} {self.other}: {self.figures}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What the accepting judge (name@hash) says of a model, and the axes on which its own examination failed."""
+
+    judge: str
+    coverage: float
+    against: tuple[Against, ...]
+    may_not_decide: tuple[str, ...]
+
+
+def read_judged(model: str, others: Iterable[str]) -> Judged | None:
+    """What was said of a model, beside each of the others that it was compared with; None where nothing was judged."""
+    figures = _figures(METRICS)
+    judge = figures.get("judge")
+    if judge is None:
+        return None
+    return Judged(
+        judge=judge,
+        coverage=figures["judge_coverage"],
+        against=tuple(read_against(figures, model, others)),
+        may_not_decide=tuple(may_not_decide(_figures(SCORECARD), judge)),
+    )
+
+
+def _figures(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def read_against(figures: Mapping[str, Any], model: str, others: Iterable[str]) -> list[Against]:
