@@ -27,6 +27,8 @@ Kind = Literal["choice", "ranking", "rating", "correction"]
 KINDS: tuple[Kind, ...] = ("choice", "ranking", "rating", "correction")
 Role = Literal["reviewer", "owner"]
 Action = Literal["answer", "skip", "undo"]
+Purpose = Literal["ordinary", "gold", "again"]
+ORDINARY_SLOTS = ("1", "2")  # the first opinion and, of some items, a second one
 Split = Literal["train", "judge_calibration", "gold", "holdout"]  # what a prompt's cluster may be used for
 SPLITS: tuple[Split, ...] = ("train", "judge_calibration", "gold", "holdout")
 
@@ -189,6 +191,13 @@ class Assignment(Table):
 
     item: Mapped[Item] = relationship()
 
+    @property
+    def purpose(self) -> Purpose:
+        """What it is for: a decision of the batch, or a look at the reviewer (gold, again)."""
+        if self.slot in ORDINARY_SLOTS:
+            return "ordinary"
+        return "again" if self.is_again else "gold"
+
     __table_args__ = (
         UniqueConstraint("item_id", "slot"),
         UniqueConstraint("item_id", "reviewer_id", "is_again"),
@@ -218,6 +227,7 @@ class Annotation(Table):
     supersedes: Mapped[int | None] = mapped_column(unique=True)
     at: Mapped[datetime]
 
+    assignment: Mapped[Assignment] = relationship()
     item: Mapped[Item] = relationship()
     reviewer: Mapped[Reviewer] = relationship()
 

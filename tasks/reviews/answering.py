@@ -1,0 +1,276 @@
+"""What a reviewer does with a card: answer, skip, take back. Each is one row more, and a resend is none."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, joinedload
+
+from tasks.judging.rubric import Rubric
+from tasks.reviews import reviewers
+from tasks.reviews.cards import Card, card, part_of, sides
+from tasks.reviews.chains import in_force
+from tasks.reviews.decisions import SKIP_REASONS, decision_of
+from tasks.reviews.leasing import TICK
+from tasks.reviews.params import ReviewParams
+from tasks.reviews.tables import Action, Annotation, Assignment, Batch, Exported, Item, Reviewer, Values
+from tasks.stage import UserError
+
+NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
+PAGE_VERSION = re.compile(r"[A-Za-z0-9._+-]{0,40}")
+LONGEST_MS = 24 * 3600 * 1000  # a page left open overnight says no more than this
+MOST = 2**31 - 1  # PostgreSQL's integer
+
+
+class AlreadyAnswered(UserError):
+    """The card was answered or skipped by this reviewer before, under another nonce."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What the page sends. nonce: drawn by the page once for each thing it sends, the same when it sends it again."""
+
+    assignment: int
+    nonce: str
+    said: Mapping[str, Any]
+    milliseconds: int
+    page_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """The row that a submission is kept in. is_new: False where an earlier sending had made it."""
+
+    annotation: int
+    is_new: bool
+
+
+def answer(session: Session, reviewer: Reviewer, submission: Submission, *, rubric: Rubric, now: datetime) -> Receipt:
+    """Keeps an answer; once the transaction is over it is on the disk.
+
+    Raises AlreadyAnswered where this card has another answer of theirs, and UserError where the card is not theirs
+    or what was said is none of its answers.
+    """
+    reviewer, earlier = _begin(session, reviewer, submission, "answer")
+    if earlier:
+        return earlier
+    assignment = _own_assignment(session, reviewer, submission.assignment)
+    shown = _sides(assignment, reviewer)
+    item = assignment.item
+    axes = tuple(rubric.axes(part_of(item)))
+    decision = decision_of(item.kind, submission.said, sides=shown, axes=axes)  # type: ignore[arg-type]
+    _finish(session, assignment, reviewer, now)
+    return _append(session, assignment, reviewer, submission, action="answer", decision=decision, now=now)
+
+
+def skip(
+    session: Session, reviewer: Reviewer, submission: Submission, *, params: ReviewParams, now: datetime
+) -> Receipt:
+    """Keeps that a reviewer can't or won't decide, and frees the card for others. said: {"reason": a SKIP_REASON}.
+
+    An item that params.most_skips people skipped is set aside. Raises as `answer` does.
+    """
+    reviewer, earlier = _begin(session, reviewer, submission, "skip")
+    if earlier:
+        return earlier
+    reason = submission.said.get("reason")
+    if reason not in SKIP_REASONS:
+        raise UserError(f"reason is {reason!r}; allowed: {', '.join(SKIP_REASONS)}")
+    assignment = _own_assignment(session, reviewer, submission.assignment)
+    _finish(session, assignment, reviewer, now, frees=assignment.purpose == "ordinary")
+    receipt = _append(session, assignment, reviewer, submission, action="skip", decision={"reason": reason}, now=now)
+    _set_aside(session, assignment.item_id, params=params, now=now)
+    return receipt
+
+
+def undo(
+    session: Session, reviewer: Reviewer, *, nonce: str, params: ReviewParams, rubric: Rubric, now: datetime
+) -> Card | None:
+    """Takes back the reviewer's last answer or skip and gives its card again; None where there is none to take back.
+
+    Raises UserError where it is in a collected batch by now, or where somebody else has the skipped card.
+    """
+    _checked_nonce(nonce)
+    reviewer = reviewers.locked(session, reviewer)
+    sent = _sent(session, reviewer, nonce, "undo")
+    if sent:
+        is_still_theirs = sent.assignment.reviewer_id == reviewer.id and sent.assignment.done_at is None
+        return card(sent.assignment, rubric=rubric) if is_still_theirs else None
+    last = next(iter(undoable(session, reviewer.id, undo_last=params.undo_last)), None)
+    if last is None:
+        return None
+    _hold_batch(session, last.item)
+    if not can_be_taken_back(session, last):
+        raise UserError("the last answer is in a collected batch; it can't be taken back any more")
+    return _take_back(session, last, reviewer, nonce=nonce, params=params, rubric=rubric, now=now)
+
+
+def undoable(session: Session, reviewer_id: int, *, undo_last: int) -> list[Annotation]:
+    """What is in force of the reviewer's last `undo_last` answers and skips, the newest first."""
+    recent = (
+        select(Annotation.id)
+        .where(Annotation.reviewer_id == reviewer_id, Annotation.action != "undo")
+        .order_by(Annotation.id.desc())
+        .limit(undo_last)
+    )
+    query = select(Annotation).where(Annotation.id.in_(recent), in_force()).order_by(Annotation.id.desc())
+    return list(session.scalars(query.options(joinedload(Annotation.item), joinedload(Annotation.assignment))))
+
+
+def can_be_taken_back(session: Session, annotation: Annotation) -> bool:
+    """Whether it is in no collected batch."""
+    closed_at = session.scalar(select(Batch.closed_at).where(Batch.id == annotation.item.batch_id))
+    return closed_at is None and session.get(Exported, annotation.id) is None
+
+
+def _begin(
+    session: Session, reviewer: Reviewer, submission: Submission, action: Action
+) -> tuple[Reviewer, Receipt | None]:
+    """Checks what was sent and holds the reviewer's row. The receipt: of an earlier sending of the same."""
+    _checked_nonce(submission.nonce)
+    milliseconds = submission.milliseconds
+    if not isinstance(milliseconds, int) or isinstance(milliseconds, bool) or milliseconds < 0:
+        raise UserError(f"milliseconds is {milliseconds!r}; allowed: a whole number from 0 up")
+    if not PAGE_VERSION.fullmatch(submission.page_version):
+        raise UserError("page_version: at most 40 letters, digits and . _ + -")
+    reviewer = reviewers.locked(session, reviewer)
+    sent = _sent(session, reviewer, submission.nonce, action)
+    return reviewer, Receipt(annotation=sent.id, is_new=False) if sent else None
+
+
+def _checked_nonce(nonce: str) -> None:
+    if not NONCE.fullmatch(nonce):
+        raise UserError("nonce: 8 to 64 letters, digits, - and _, drawn anew for each thing sent")
+
+
+def _sent(session: Session, reviewer: Reviewer, nonce: str, action: Action) -> Annotation | None:
+    """The row that this nonce was kept in. Raises UserError where it came from somebody or something else."""
+    found = session.scalar(select(Annotation).where(Annotation.nonce == nonce))
+    if found is not None and (found.reviewer_id, found.action) != (reviewer.id, action):
+        raise UserError("nonce: used for something else before; draw a new one for each thing sent")
+    return found
+
+
+def _own_assignment(session: Session, reviewer: Reviewer, number: int) -> Assignment:
+    """The assignment, its batch held against collecting. Raises UserError where it is not theirs to answer."""
+    is_number = isinstance(number, int) and not isinstance(number, bool) and 0 < number <= MOST
+    assignment = session.get(Assignment, number, populate_existing=True) if is_number else None
+    if assignment is None:
+        raise UserError(f"there is no card {number!r}")
+    _hold_batch(session, assignment.item)
+    if assignment.reviewer_id == reviewer.id and assignment.done_at is None:
+        return assignment
+    if assignment.reviewer_id == reviewer.id or _last_row(session, assignment, reviewer) is not None:
+        raise AlreadyAnswered("this card has an answer of yours already; take it back to change it")
+    raise UserError("this card went to somebody else in the meantime; go on with the next one")
+
+
+def _hold_batch(session: Session, item: Item) -> None:
+    """Keeps a collection of the batch waiting until this transaction ends (SQLite has one writer anyway)."""
+    session.execute(select(Batch.id).where(Batch.id == item.batch_id).with_for_update(read=True))
+
+
+def _last_row(session: Session, assignment: Assignment, reviewer: Reviewer) -> int | None:
+    """The end of the chain of a reviewer's rows on an assignment."""
+    own = (Annotation.assignment_id == assignment.id, Annotation.reviewer_id == reviewer.id)
+    return session.scalar(select(func.max(Annotation.id)).where(*own))
+
+
+def _finish(
+    session: Session, assignment: Assignment, reviewer: Reviewer, now: datetime, *, frees: bool = False
+) -> None:
+    """Marks an assignment as done, or frees it, where the reviewer still has it."""
+    still_theirs = (Assignment.reviewer_id == reviewer.id) & Assignment.done_at.is_(None)
+    values: Values = {"reviewer_id": None, "lease_until": None} if frees else {"done_at": now}
+    if not _change(session, assignment, still_theirs, values):
+        raise UserError("this card went to somebody else in the meantime; go on with the next one")
+
+
+def _change(session: Session, assignment: Assignment, condition: ColumnElement[bool], values: Values) -> bool:
+    """A conditional UPDATE of one assignment; False where the condition no longer held."""
+    changed = update(Assignment).where(Assignment.id == assignment.id, condition).values(**values)
+    changed = changed.returning(Assignment.id).execution_options(synchronize_session=False)
+    is_changed = session.scalar(changed) is not None
+    session.refresh(assignment)
+    return is_changed
+
+
+def _append(
+    session: Session,
+    assignment: Assignment,
+    reviewer: Reviewer,
+    submission: Submission,
+    *,
+    action: Action,
+    decision: Values,
+    now: datetime,
+) -> Receipt:
+    """The new end of the chain."""
+    row = Annotation(
+        assignment_id=assignment.id,
+        item_id=assignment.item_id,
+        reviewer_id=reviewer.id,
+        action=action,
+        decision=decision,
+        sides=_sides(assignment, reviewer),
+        milliseconds=min(submission.milliseconds, LONGEST_MS),
+        page_version=submission.page_version,
+        nonce=submission.nonce,
+        supersedes=_last_row(session, assignment, reviewer),
+        at=now,
+    )
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as error:  # two people's pages drew one nonce in one moment
+        raise UserError("nonce: used for something else before; draw a new one for each thing sent") from error
+    return Receipt(annotation=row.id, is_new=True)
+
+
+def _sides(assignment: Assignment, reviewer: Reviewer) -> list[str]:
+    return [shown.generation for shown in sides(assignment.item, reviewer.id, assignment.is_again)]
+
+
+def _set_aside(session: Session, item_id: str, *, params: ReviewParams, now: datetime) -> None:
+    """Sets an item aside where enough people skipped it, and takes it in again where one took that back."""
+    item = session.scalars(select(Item).where(Item.id == item_id).with_for_update(key_share=True)).one()
+    session.refresh(item, ["set_aside_at"])
+    skipped = (Annotation.item_id == item_id, Annotation.action == "skip", in_force())
+    people = session.scalar(select(func.count(Annotation.reviewer_id.distinct())).where(*skipped)) or 0
+    item.set_aside_at = (item.set_aside_at or now) if people >= params.most_skips else None
+
+
+def _take_back(
+    session: Session,
+    last: Annotation,
+    reviewer: Reviewer,
+    *,
+    nonce: str,
+    params: ReviewParams,
+    rubric: Rubric,
+    now: datetime,
+) -> Card:
+    """Makes the card of an annotation the first that the reviewer holds, and adds the row that supersedes it."""
+    assignment = last.assignment
+    was_freed = last.action == "skip" and assignment.purpose == "ordinary"
+    free = Assignment.done_at.is_(None) & or_(Assignment.reviewer_id.is_(None), Assignment.lease_until < now)
+    until = _before_others(session, reviewer, params=params, now=now)
+    values: Values = {"reviewer_id": reviewer.id, "lease_until": until, "done_at": None}
+    if not _change(session, assignment, free if was_freed else Assignment.reviewer_id == reviewer.id, values):
+        raise UserError("somebody else has the card that you skipped; it can't be taken back any more")
+    taken_back = Submission(assignment=assignment.id, nonce=nonce, said={}, milliseconds=0, page_version="")
+    _append(session, assignment, reviewer, taken_back, action="undo", decision={}, now=now)
+    if last.action == "skip":
+        _set_aside(session, assignment.item_id, params=params, now=now)
+    return card(assignment, rubric=rubric)
+
+
+def _before_others(session: Session, reviewer: Reviewer, *, params: ReviewParams, now: datetime) -> datetime:
+    """A lease's end that puts it before the reviewer's others (their order is that of the ends)."""
+    held = (Assignment.reviewer_id == reviewer.id, Assignment.done_at.is_(None), Assignment.lease_until >= now)
+    first = session.scalar(select(func.min(Assignment.lease_until)).where(*held))
+    return first - TICK if first else now + timedelta(seconds=params.lease_s)
