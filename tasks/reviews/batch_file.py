@@ -13,14 +13,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from tasks.reviews.decisions import BOTH_BAD, LEVELS, TIE
-from tasks.reviews.tables import Kind, Split, Values
+from tasks.reviews.tables import Kind, Purpose, Split, Values
 from tasks.stage import Params, UserError
 
 FEEDBACK = Path("data/feedback")
 SUFFIX, MANIFEST_SUFFIX = ".jsonl", ".manifest.json"
 SCHEMA_VERSION: Literal[1] = 1
-
-Purpose = Literal["ordinary", "gold", "again"]  # gold, again: they measure the reviewer, nothing is trained on them
 
 
 class Prompt(Params):

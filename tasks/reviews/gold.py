@@ -1,0 +1,74 @@
+"""Items whose right decision is known: a story that no model saw, and the same story with a planted fault.
+
+Only faults that leave no doubt, and that nobody overlooks who reads both texts: a subtle one would be unfair, one
+that is a matter of taste (grown-up words, another topic) not certain, an unsafe one an imposition. The request asks
+for words that both texts hold.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.cleaning.words import split_words
+from tasks.judging.examination import faults
+from tasks.judging.examination.faults import Generator, Setting
+from tasks.judging.examination.stories import Story
+from tasks.judging.records import Item
+
+SPLITS = ("judge_a", "judge_b")  # of data/clean: no model learns from them
+READ = 400  # stories of each split that are drawn from
+MOST_WORDS = 130  # of a story: a check must not cost a reviewer's minute
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A fault that is planted so many times in a text, where it can be counted."""
+
+    name: str
+    plant: Generator
+    times: int = 1
+
+
+FAULTS = (
+    Fault(name="misspelling", plant=faults.misspelling, times=10),
+    Fault(name="verb_form", plant=faults.verb_form, times=6),
+    Fault(name="swapped_words", plant=faults.swapped_words, times=7),
+    Fault(name="shuffled_sentences", plant=faults.shuffled_sentences),
+    Fault(name="cut_ending", plant=faults.cut_ending),
+    Fault(name="repetition", plant=faults.repetition),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gold:
+    """A choice that has a right answer."""
+
+    better: Item
+    worse: Item
+    fault: str
+
+
+def gold_items(stories: Sequence[Story], *, count: int, seed: str) -> list[Gold]:
+    """`count` of them, fewer where the stories give no more; each of another story, the faults in turn."""
+    vocabulary = frozenset(word for story in stories for word in split_words(story.text))
+    rng = random.Random(seed)  # noqa: S311 - draws stories
+    short = [story for story in stories if len(split_words(story.text)) <= MOST_WORDS]
+    found: list[Gold] = []
+    for story in rng.sample(short, len(short)):
+        if len(found) == count:
+            break
+        fault = FAULTS[len(found) % len(FAULTS)]
+        setting = Setting(faults=fault.times, others=(), vocabulary=vocabulary, countable=frozenset())
+        bad = fault.plant(story, setting, rng)
+        if bad is not None and bad != story.text and story.meets_request(bad):
+            found.append(_gold(story, bad, fault.name))
+    return found
+
+
+def _gold(story: Story, bad: str, fault: str) -> Gold:
+    better = story.item
+    worse = Item(
+        prompt_id=better.prompt_id, kind=better.kind, prompt=better.prompt, answer=bad, by=f"planted {fault}",
+        constraints=better.constraints,
+    )  # fmt: skip
+    return Gold(better=better, worse=worse, fault=fault)
