@@ -10,7 +10,7 @@ from pydantic import ConfigDict, model_validator
 
 from tasks import stage
 from tasks.cleaning.safety import SafetyParams
-from tasks.judging.configured import endpoint_judge
+from tasks.judging.configured import HEURISTICS, endpoint_judge
 from tasks.judging.endpoint import EndpointJudgeParams, is_configured
 from tasks.judging.examination import (
     Check,
@@ -30,8 +30,6 @@ from tasks.stage import Params
 
 log = logging.getLogger(__name__)
 
-SPLITS = {"heuristic-a": "judge_a", "heuristic-b": "judge_b"}  # what each one learns from: no story of the other's
-
 
 class CalibrateParams(Params):
     """How the heuristic judges are made, whether there is one behind an endpoint, and what all are examined on."""
@@ -42,11 +40,11 @@ class CalibrateParams(Params):
 
     @model_validator(mode="after")
     def _splits_are_apart(self) -> "CalibrateParams":
-        if unknown := set(self.heuristics) - set(SPLITS):
-            raise ValueError(f"no heuristic judge '{min(unknown)}'; there are {', '.join(SPLITS)}")
-        if self.endpoint.name in SPLITS:
+        if unknown := set(self.heuristics) - set(HEURISTICS):
+            raise ValueError(f"no heuristic judge '{min(unknown)}'; there are {', '.join(HEURISTICS)}")
+        if self.endpoint.name in HEURISTICS:
             raise ValueError(f"endpoint.name '{self.endpoint.name}' is that of a heuristic judge; choose another")
-        if seen := {*self.examination.splits, *self.examination.task_splits} & {"train", *SPLITS.values()}:
+        if seen := {*self.examination.splits, *self.examination.task_splits} & {"train", *HEURISTICS.values()}:
             raise ValueError(f"examination: judges learn from '{min(seen)}'; name splits that they never saw")
         return self
 
@@ -100,8 +98,8 @@ def calibrate(
 def _train(params: CalibrateParams, clean: Path, judges: Path) -> None:
     policy = stage.load_params(_SafetyPolicy, "prepare").safety
     for name, own in params.heuristics.items():
-        log.info("training %s on the split %s", name, SPLITS[name])
-        train_heuristic(name, own, stories=clean / f"{SPLITS[name]}.parquet", policy=policy, folder=judges / name)
+        log.info("training %s on the split %s", name, HEURISTICS[name])
+        train_heuristic(name, own, stories=clean / f"{HEURISTICS[name]}.parquet", policy=policy, folder=judges / name)
 
 
 def _judges(params: CalibrateParams, *, judges: Path, verdicts: Path) -> Iterator[AbstractContextManager[Judge]]:

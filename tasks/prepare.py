@@ -27,15 +27,12 @@ from tasks.cleaning import contamination
 from tasks.cleaning.batch import CleanBatch, CleaningParams
 from tasks.cleaning.duplicates import Components, DuplicateParams, SignatureStore, Twins
 from tasks.cleaning.pool import clean_in_order
-from tasks.records import ROWS_IN_A_GROUP, SCHEMA, RecordWriter
+from tasks.records import JUDGE_SPLITS, ROWS_IN_A_GROUP, SCHEMA, SPLITS, WRITTEN, RecordWriter
 from tasks.stage import Params, UserError
 
 log = logging.getLogger(__name__)
 
-WRITTEN = "written"
-JUDGES = ("judge_a", "judge_b")  # what the heuristic judges learn from, and no model that they judge
-SPLITS = ("train", "validation", "test", WRITTEN, *JUDGES)
-SHARED_OUT = ("test", "validation", *JUDGES)  # in this order along the line of hashes; the rest is train
+SHARED_OUT = ("test", "validation", *JUDGE_SPLITS)  # in this order along the line of hashes; the rest is train
 REASONS = (
     "replacement_characters",
     "mojibake",

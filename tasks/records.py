@@ -9,6 +9,10 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+WRITTEN = "written"  # the hand-written hold-out
+MODEL_SPLITS = ("train", "validation", "test", WRITTEN)
+JUDGE_SPLITS = ("judge_a", "judge_b")  # what the heuristic judges learn from, and no model that they judge
+SPLITS = (*MODEL_SPLITS, *JUDGE_SPLITS)
 ROWS_IN_A_GROUP = 2_000  # some 2 MB of stories: what is in memory at once
 
 SCHEMA = pa.schema(

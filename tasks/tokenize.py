@@ -13,7 +13,7 @@ from pydantic import Field
 from model.documents import Document, token_dtype, write_documents
 from tasks import stage
 from tasks.chat import write_chat_files
-from tasks.records import read_rows
+from tasks.records import MODEL_SPLITS, read_rows
 from tasks.stage import Params, UserError
 from tasks.tokenizer_kinds import END, Kind, PreTokenizer, protect_special_tokens, train_tokenizer
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "validation", "test", "written")
 BATCH_DOCUMENTS = 1_000
 
 
@@ -55,7 +54,7 @@ def tokenize(
     write_chat_files(tokenizer)
     protect_special_tokens(trained)
     started = time.monotonic()
-    sizes = {split: _write_split(trained, clean / f"{split}.parquet", tokens, split) for split in SPLITS}
+    sizes = {split: _write_split(trained, clean / f"{split}.parquet", tokens, split) for split in MODEL_SPLITS}
     _refuse_empty(sizes)
     total_bytes = sum(size["bytes"] for size in sizes.values())
     stage.timings(mb_per_s=total_bytes / 1e6 / (time.monotonic() - started))

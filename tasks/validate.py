@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from tasks import expectations, stage
 from tasks.expectations import DATA_DOCS
-from tasks.records import read_rows
+from tasks.records import SPLITS, read_rows
 from tasks.stage import Params, UserError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "validation", "test", "written", "judge_a", "judge_b")
 ACCEPTED = Path("accepted")  # tracked: the lengths of the last accepted data, a file a profile
 DRIFT = "expect_column_kl_divergence_to_be_less_than"
 LENGTH_BINS = [0, 25, 50, 75, 100, 125, 150, 175, 200, 250, 300, 400, 600, 1_000, 2_000, 100_000]  # words

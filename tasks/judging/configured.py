@@ -11,9 +11,10 @@ from tasks.judging.endpoint import EndpointJudgeParams, open_endpoint_judge
 from tasks.judging.heuristic import load_heuristic
 from tasks.judging.judge import Judge
 from tasks.judging.verdicts import STATE
+from tasks.records import JUDGE_SPLITS
 from tasks.stage import Params, UserError
 
-HEURISTICS = ("heuristic-a", "heuristic-b")
+HEURISTICS = dict(zip(("heuristic-a", "heuristic-b"), JUDGE_SPLITS, strict=True))  # each with what it learns from
 ENDPOINT = "endpoint"
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from tasks.cleaning.words import split_words, text_hash
+from tasks.records import MODEL_SPLITS
 
-SPLITS = ("train", "validation", "test", "written")
+SPLITS = MODEL_SPLITS
 
 SCHEMA = pa.schema(
     [

@@ -14,8 +14,8 @@ import pytest
 
 from tasks.cleaning import pool
 from tasks.cleaning.contamination import EvaluationFiles
-from tasks.prepare import REASONS, SPLITS, PrepareParams, SplitParams, prepare
-from tasks.records import Record, read_rows, write_records
+from tasks.prepare import REASONS, PrepareParams, SplitParams, prepare
+from tasks.records import SPLITS, Record, read_rows, write_records
 from tasks.stage import UserError, load_params
 
 PROJECT = Path(__file__).parents[2]

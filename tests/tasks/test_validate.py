@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tasks.records import write_records
+from tasks.records import SPLITS, write_records
 from tasks.stage import UserError
-from tasks.validate import SPLITS, ValidateParams, accept, validate
+from tasks.validate import ValidateParams, accept, validate
 from tests.conftest import records, sentences
 
 OUT = {"result": Path("data/validated.json"), "metrics": Path("metrics/validate.json")}
