@@ -98,17 +98,23 @@ class _Deal:
             until += TICK
 
     def _ordinary(self, count: int) -> list[int]:
-        """Free slots from the first published; on PostgreSQL none that somebody else is just being given."""
+        """Free slots of different items, the first published first.
+
+        On PostgreSQL none that somebody else is just being given: those are locked.
+        """
         query = (
-            select(Assignment.id)
+            select(Assignment.item_id, Assignment.id)
             .join(Assignment.item)
             .join(Item.batch)
             .where(still_wanted(self.reviewer.id), self._is_free())
             .order_by(Assignment.id)
-            .limit(count)
+            .limit(count * len(ORDINARY_SLOTS))
             .with_for_update(of=Assignment, skip_locked=True)
         )
-        return list(self.session.scalars(query))
+        first_of_item: dict[str, int] = {}
+        for item, number in self.session.execute(query):
+            first_of_item.setdefault(item, number)
+        return list(first_of_item.values())[:count]
 
     def _first(self, ordinary: list[int], until: datetime) -> int | None:
         while ordinary:
