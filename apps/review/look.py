@@ -1,0 +1,69 @@
+"""The page's templates and static files, and the version that names them."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+HERE = Path(__file__).resolve().parent
+STATIC = HERE / "static"
+TEMPLATES = HERE / "templates"
+A_YEAR_S = 31_536_000
+
+
+@cache
+def page_version() -> str:
+    """First 12 hex digits of the SHA-256 of all templates and static files: part of every answer, and of addresses."""
+    digest = hashlib.sha256()
+    for path in sorted(file for folder in (STATIC, TEMPLATES) for file in folder.iterdir() if file.is_file()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def _environment() -> Environment:
+    """All values are escaped: what a model wrote is only ever text."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, auto_reload=False,
+    )  # fmt: skip
+    environment.filters["paragraphs"] = paragraphs
+    environment.filters["words"] = lambda name: str(name).replace("_", " ")
+    environment.globals["version"] = page_version()
+    return environment
+
+
+def paragraphs(text: str) -> list[str]:
+    """A text's paragraphs: what stands between empty lines."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found: list[list[str]] = [[]]
+    for line in lines:
+        if line.strip():
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    return ["\n".join(paragraph) for paragraph in found if paragraph]
+
+
+def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:
+    """A page or a part of one."""
+    return HTMLResponse(_environment().get_template(template).render(**values), status_code=status)
+
+
+class VersionedFiles(StaticFiles):
+    """Static files; their address holds the page's version, so that a browser may keep them."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if path.split("/")[0] == page_version():
+            response.headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
+        return response
+
+    def lookup_path(self, path: str) -> Any:
+        return super().lookup_path(path.partition("/")[2] if path.split("/")[0] == page_version() else path)

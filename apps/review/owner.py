@@ -1,0 +1,5 @@
+"""The owner's routes."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
