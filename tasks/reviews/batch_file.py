@@ -84,7 +84,7 @@ class Feedback(Params):
     def _is_whole(self) -> "Feedback":
         if sorted(self.sides) != sorted(self.generations):
             raise ValueError(f"sides hold each of the answers {', '.join(self.generations)} once; got {self.sides}")
-        if not _DECIDES[self.kind](self.decision, self.generations):
+        if not is_decision(self.kind, self.decision, self.generations):
             raise ValueError(f"not a decision on a {self.kind} of these answers: {self.decision}")
         return self
 
@@ -161,8 +161,12 @@ def manifest_of(file: Path) -> Path:
 def read_folder(folder: Path = FEEDBACK) -> list[Feedback]:
     """The decisions of all batch files, in the order of the files' names; none where there is no file.
 
-    Raises UserError where a file is not the one that its manifest names, or an annotation is in two.
+    Raises UserError where a file is missing or not the one that its manifest names, or an annotation is in two.
     """
+    for manifest in sorted(folder.glob(f"*{MANIFEST_SUFFIX}")):
+        file = manifest.with_name(manifest.name.removesuffix(MANIFEST_SUFFIX) + SUFFIX)
+        if not file.exists():  # git brings the manifest, DVC the file
+            raise UserError(f"{file}: is missing, its manifest is there; `dvc pull` brings it")
     found: dict[tuple[str, int], str] = {}
     rows = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -179,6 +183,11 @@ def check(path: Path) -> None:
     """Raises UserError where a batch file does not hold the bytes that its manifest names."""
     if hashlib.sha256(path.read_bytes()).hexdigest() != read_manifest(path).sha256:
         raise UserError(f"{path}: not what {manifest_of(path).name} says it is; `dvc checkout` brings it back")
+
+
+def is_decision(kind: Kind, decision: Mapping[str, Any], generations: Sequence[str]) -> bool:
+    """Whether it is a decision on an item of this kind that shows these answers."""
+    return _DECIDES[kind](decision, generations)
 
 
 def _feedback(line: str, *, where: str) -> Feedback:

@@ -9,11 +9,18 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from tasks.cleaning.words import split_words
 from tasks.judging.examination import faults
 from tasks.judging.examination.faults import Generator, Setting
 from tasks.judging.examination.stories import Story
 from tasks.judging.records import Item
+from tasks.reviews import tables
+from tasks.reviews.batch_file import is_decision
+from tasks.reviews.tables import Annotation, Batch, Exported, Values
+from tasks.stage import UserError
 
 SPLITS = ("judge_a", "judge_b")  # of data/clean: no model learns from them
 READ = 400  # stories of each split that are drawn from
@@ -63,6 +70,25 @@ def gold_items(stories: Sequence[Story], *, count: int, seed: str) -> list[Gold]
         if bad is not None and bad != story.text and story.meets_request(bad):
             found.append(_gold(story, bad, fault.name))
     return found
+
+
+def make_gold(session: Session, item: str, decision: Values) -> None:
+    """Makes an item (its id) one whose right decision is known; what was said of it now measures who said it.
+
+    decision: in terms of generations. Raises UserError where it is no decision on that item, a correction, or the
+    item is in a batch file already.
+    """
+    found = session.get(tables.Item, item)
+    if found is None:
+        raise UserError(f"there is no item '{item}'; the owner's page names them, such as <batch>/12")
+    session.execute(select(Batch).where(Batch.id == found.batch_id).with_for_update())  # no collection meanwhile
+    generations = [shown.generation_id for shown in found.shown]
+    if found.kind == "correction" or not is_decision(found.kind, decision, generations):  # type: ignore[arg-type]
+        raise UserError(f"{item}: not a decision on a {found.kind} of {', '.join(generations)}: {decision}")
+    exported = select(Exported.annotation_id).join(Annotation, Annotation.id == Exported.annotation_id)
+    if session.scalar(exported.where(Annotation.item_id == item).limit(1)) is not None:
+        raise UserError(f"{item}: what was said of it is in a batch file already; batch files are never changed")
+    found.gold = dict(decision)
 
 
 def _gold(story: Story, bad: str, fault: str) -> Gold:

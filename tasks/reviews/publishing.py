@@ -94,14 +94,10 @@ def publish(
 def present_origin() -> Origin:
     """That of the answers in this folder: the models as dvc.lock names them, the run where they were registered."""
     from tasks.registry.evidence import Lock
-    from tasks.report import read_json
-    from tasks.workspace import REGISTERED
+    from tasks.workspace import registered
 
-    lock = Lock()
-    versions = {Path(path).name: md5 for path, md5 in lock.outs.items() if path.startswith("models/")}
-    registered = read_json(REGISTERED) or {}
-    is_of_these = registered.get("lock_hash") == lock.content_key()
-    return Origin(versions=versions, mlflow_run=str(registered.get("run_id", "")) if is_of_these else "")
+    versions = {Path(path).name: md5 for path, md5 in Lock().outs.items() if path.startswith("models/")}
+    return Origin(versions=versions, mlflow_run=str(registered().get("run_id", "")))
 
 
 def prompt_text(prompt: str, document: str) -> str:
