@@ -36,7 +36,7 @@ def of(session: Session, reviewer: Reviewer, **changes: Any) -> Quality:
 
 
 def decide_gold(session: Session, reviewer: Reviewer, *, right: int, wrong: int) -> None:
-    """Decides a batch that is half of gold items: so many of them rightly, then so many wrongly; the others by a tie."""
+    """Decides a batch that is half of gold items: the first of them rightly, the rest wrongly, others by a tie."""
     publish(session, items=right + wrong, gold=right + wrong)
     decided = 0
     while cards := deal(session, reviewer, gold_share=0.6):
