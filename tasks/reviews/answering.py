@@ -4,15 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from tasks.judging.rubric import Rubric
 from tasks.reviews import reviewers
-from tasks.reviews.cards import Card, card, part_of, sides
+from tasks.reviews.cards import Card, card, one, part_of, sides
 from tasks.reviews.chains import in_force
 from tasks.reviews.decisions import SKIP_REASONS, decision_of
 from tasks.reviews.leasing import TICK
@@ -100,31 +101,39 @@ def undo(
     if sent:
         is_still_theirs = sent.assignment.reviewer_id == reviewer.id and sent.assignment.done_at is None
         return card(sent.assignment, rubric=rubric) if is_still_theirs else None
-    last = next(iter(undoable(session, reviewer.id, undo_last=params.undo_last)), None)
+    last = _last(session, reviewer.id, undo_last=params.undo_last)
     if last is None:
         return None
-    _hold_batch(session, last.item)
-    if not can_be_taken_back(session, last):
+    _hold_batch(session, last.assignment)
+    if last.id not in undoable(session, reviewer.id, undo_last=params.undo_last):
         raise UserError("the last answer is in a collected batch; it can't be taken back any more")
     return _take_back(session, last, reviewer, nonce=nonce, params=params, rubric=rubric, now=now)
 
 
-def undoable(session: Session, reviewer_id: int, *, undo_last: int) -> list[Annotation]:
-    """What is in force of the reviewer's last `undo_last` answers and skips, the newest first."""
-    recent = (
-        select(Annotation.id)
-        .where(Annotation.reviewer_id == reviewer_id, Annotation.action != "undo")
+def undoable(session: Session, reviewer_id: int, *, undo_last: int) -> list[int]:
+    """The ids of what can be taken back of the reviewer's last `undo_last` answers and skips, the newest first."""
+    query = (
+        select(Annotation.id, Batch.closed_at, Exported.export_id)
+        .join(Annotation.assignment)
+        .join(Batch, Batch.id == Assignment.batch_id)
+        .outerjoin(Exported, Exported.annotation_id == Annotation.id)
+        .where(Annotation.id.in_(_recent(reviewer_id, undo_last)), in_force())
         .order_by(Annotation.id.desc())
-        .limit(undo_last)
     )
-    query = select(Annotation).where(Annotation.id.in_(recent), in_force()).order_by(Annotation.id.desc())
-    return list(session.scalars(query.options(joinedload(Annotation.item), joinedload(Annotation.assignment))))
+    is_open = takewhile(lambda row: row.closed_at is None and row.export_id is None, session.execute(query).all())
+    return [row.id for row in is_open]
 
 
-def can_be_taken_back(session: Session, annotation: Annotation) -> bool:
-    """Whether it is in no collected batch."""
-    closed_at = session.scalar(select(Batch.closed_at).where(Batch.id == annotation.item.batch_id))
-    return closed_at is None and session.get(Exported, annotation.id) is None
+def _last(session: Session, reviewer_id: int, *, undo_last: int) -> Annotation | None:
+    """The newest of a reviewer's last answers and skips that is in force."""
+    query = select(Annotation).where(Annotation.id.in_(_recent(reviewer_id, undo_last)), in_force())
+    return session.scalar(query.order_by(Annotation.id.desc()).limit(1))
+
+
+def _recent(reviewer_id: int, count: int) -> Select[tuple[int]]:
+    own = (Annotation.reviewer_id == reviewer_id, Annotation.action != "undo")
+    recent = select(Annotation.id).where(*own).order_by(Annotation.id.desc()).limit(count).subquery()
+    return select(recent.c.id)
 
 
 def _begin(
@@ -158,10 +167,10 @@ def _sent(session: Session, reviewer: Reviewer, nonce: str, action: Action) -> A
 def _own_assignment(session: Session, reviewer: Reviewer, number: int) -> Assignment:
     """The assignment, its batch held against collecting. Raises UserError where it is not theirs to answer."""
     is_number = isinstance(number, int) and not isinstance(number, bool) and 0 < number <= MOST
-    assignment = session.get(Assignment, number, populate_existing=True) if is_number else None
+    assignment = one(session, number) if is_number else None
     if assignment is None:
         raise UserError(f"there is no card {number!r}")
-    _hold_batch(session, assignment.item)
+    _hold_batch(session, assignment)
     if assignment.reviewer_id == reviewer.id and assignment.done_at is None:
         return assignment
     if assignment.reviewer_id == reviewer.id or _last_row(session, assignment, reviewer) is not None:
@@ -169,9 +178,9 @@ def _own_assignment(session: Session, reviewer: Reviewer, number: int) -> Assign
     raise UserError("this card went to somebody else in the meantime; go on with the next one")
 
 
-def _hold_batch(session: Session, item: Item) -> None:
+def _hold_batch(session: Session, assignment: Assignment) -> None:
     """Keeps a collection of the batch waiting until this transaction ends (SQLite has one writer anyway)."""
-    session.execute(select(Batch.id).where(Batch.id == item.batch_id).with_for_update(read=True))
+    session.execute(select(Batch.id).where(Batch.id == assignment.batch_id).with_for_update(read=True))
 
 
 def _last_row(session: Session, assignment: Assignment, reviewer: Reviewer) -> int | None:
@@ -193,10 +202,8 @@ def _finish(
 def _change(session: Session, assignment: Assignment, condition: ColumnElement[bool], values: Values) -> bool:
     """A conditional UPDATE of one assignment; False where the condition no longer held."""
     changed = update(Assignment).where(Assignment.id == assignment.id, condition).values(**values)
-    changed = changed.returning(Assignment.id).execution_options(synchronize_session=False)
-    is_changed = session.scalar(changed) is not None
-    session.refresh(assignment)
-    return is_changed
+    options = {"synchronize_session": False, "populate_existing": True}
+    return session.scalar(changed.returning(Assignment).execution_options(**options)) is not None
 
 
 def _append(

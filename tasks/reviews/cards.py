@@ -36,17 +36,24 @@ class Card:
 
 def cards(session: Session, assignments: Sequence[int], *, rubric: Rubric) -> list[Card]:
     """The cards of leased assignments (their ids), in the order given."""
+    found = {found.id: found for found in _with_texts(session, assignments)}
+    return [card(found[number], rubric=rubric) for number in assignments]
+
+
+def one(session: Session, assignment: int) -> Assignment | None:
+    """An assignment (its id) as the database has it now, all that a card shows of it loaded."""
+    return next(iter(_with_texts(session, [assignment])), None)
+
+
+def _with_texts(session: Session, assignments: Sequence[int]) -> Sequence[Assignment]:
+    item = joinedload(Assignment.item)
     query = (
         select(Assignment)
         .where(Assignment.id.in_(assignments))
-        .options(
-            joinedload(Assignment.item).joinedload(Item.prompt),
-            joinedload(Assignment.item).selectinload(Item.shown).joinedload(Shown.generation),
-        )
-        .execution_options(populate_existing=True)  # the lease was changed behind the session
+        .options(item.joinedload(Item.prompt), item.joinedload(Item.shown).joinedload(Shown.generation))
+        .execution_options(populate_existing=True)  # leases are changed behind the session's back
     )
-    found = {assignment.id: assignment for assignment in session.scalars(query)}
-    return [card(found[number], rubric=rubric) for number in assignments]
+    return session.scalars(query).unique().all()
 
 
 def card(assignment: Assignment, *, rubric: Rubric) -> Card:

@@ -1,6 +1,6 @@
 """Who is given what: leases of assignments, gold items and repeats among the ordinary ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,23 +34,18 @@ def next_cards(
     return cards(session, numbers, rubric=rubric)
 
 
-def still_wanted(reviewer_id: int) -> ColumnElement[bool]:
-    """The condition, for a query of Assignment, Item and Batch, that an ordinary slot may be this person's."""
-    own = aliased(Assignment)
-    skipped = exists().where(
-        Annotation.item_id == Item.id,
+def open_batches(session: Session) -> list[Batch]:
+    """Those of which something is handed out, the first published first."""
+    return list(session.scalars(select(Batch).where(Batch.closed_at.is_(None)).order_by(Batch.published_at, Batch.id)))
+
+
+def is_skipped_by(reviewer_id: int) -> ColumnElement[bool]:
+    """The condition, for a query of Assignment, that a person left its item out and has not taken that back."""
+    return exists().where(
+        Annotation.item_id == Assignment.item_id,
         Annotation.reviewer_id == reviewer_id,
         Annotation.action == "skip",
         in_force(),
-    )
-    return (
-        Assignment.slot.in_(ORDINARY_SLOTS)
-        & Assignment.done_at.is_(None)
-        & Item.gold.is_(None)
-        & Item.set_aside_at.is_(None)
-        & Batch.closed_at.is_(None)
-        & ~exists().where(own.item_id == Item.id, own.reviewer_id == reviewer_id)
-        & ~skipped
     )
 
 
@@ -75,8 +70,7 @@ class _Deal:
     def _holdings(self) -> list[tuple[int, datetime]]:
         query = (
             select(Assignment.id, Assignment.lease_until)
-            .join(Assignment.item)
-            .join(Item.batch)
+            .join(Batch, Batch.id == Assignment.batch_id)
             .where(Assignment.reviewer_id == self.reviewer.id, Assignment.done_at.is_(None))
             .where(Assignment.lease_until.is_not(None), Batch.closed_at.is_(None))
             .order_by(Assignment.lease_until, Assignment.id)
@@ -87,26 +81,34 @@ class _Deal:
         """Leases up to `count` more, gold and repeats where they are due."""
         if count <= 0:
             return
-        ordinary = self._ordinary(count)
+        batches = open_batches(self.session)
+        ordinary = self._ordinary(batches, count)
         dealt = self._dealt()
         for place in range(dealt, dealt + count):
-            number = self._gold(until) if ordinary and self._gold_is_due(place) else None
+            number = self._gold(batches, until) if ordinary and self._gold_is_due(place) else None
             number = number or self._again(until) or self._first(ordinary, until)
             if number is None:
                 return
             yield number
             until += TICK
 
-    def _ordinary(self, count: int) -> list[int]:
-        """Free slots of different items, the first published first.
+    def _ordinary(self, batches: Sequence[Batch], count: int) -> list[int]:
+        """Free slots of different items, the first published first."""
+        found: list[int] = []
+        for batch in batches:
+            if len(found) < count:
+                found += self._free(batch.id, count - len(found))
+        return found
 
-        On PostgreSQL none that somebody else is just being given: those are locked.
-        """
+    def _free(self, batch: str, count: int) -> list[int]:
+        """Of one batch; on PostgreSQL none that somebody else is just being given: those are locked."""
+        own = aliased(Assignment)
+        had = exists().where(own.item_id == Assignment.item_id, own.reviewer_id == self.reviewer.id)
         query = (
             select(Assignment.item_id, Assignment.id)
             .join(Assignment.item)
-            .join(Item.batch)
-            .where(still_wanted(self.reviewer.id), self._is_free())
+            .where(Assignment.batch_id == batch, Assignment.done_at.is_(None), Assignment.slot.in_(ORDINARY_SLOTS))
+            .where(self._is_free(), Item.set_aside_at.is_(None), ~had, ~is_skipped_by(self.reviewer.id))
             .order_by(Assignment.id)
             .limit(count * len(ORDINARY_SLOTS))
             .with_for_update(of=Assignment, skip_locked=True)
@@ -147,18 +149,19 @@ class _Deal:
         stretches = {int(place * share), int((place + 1) * share)} if share else set()
         return any(int((n + draw("gold", self.reviewer.id, n)) / share) == place for n in stretches)
 
-    def _gold(self, until: datetime) -> int | None:
-        """A gold item that they have not had."""
+    def _gold(self, batches: Sequence[Batch], until: datetime) -> int | None:
+        """A gold item that they have not had; each person begins at another one."""
+        start = int(draw("first gold", self.reviewer.id) * max(batch.quota for batch in batches))
         had = exists().where(Assignment.item_id == Item.id, Assignment.reviewer_id == self.reviewer.id)
         query = (
             select(Item.id)
-            .join(Item.batch)
-            .where(Item.gold.is_not(None), Item.set_aside_at.is_(None), Batch.closed_at.is_(None), ~had)
+            .where(Item.batch_id.in_([batch.id for batch in batches]), Item.gold.is_not(None))
+            .where(Item.set_aside_at.is_(None), ~had)
+            .order_by(Item.position < start, Item.position)
+            .limit(1)
         )
-        left = self.session.scalars(query).all()
-        if not left:
-            return None
-        return self._own(min(left, key=lambda item: draw(item, self.reviewer.id)), "gold", until)
+        item = self.session.scalar(query)
+        return self._own(item, "gold", until) if item else None
 
     def _again(self, until: datetime) -> int | None:
         """A choice of theirs, long enough ago, that was drawn to be shown again."""

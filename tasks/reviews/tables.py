@@ -19,7 +19,10 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    select,
+    text,
 )
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -33,6 +36,9 @@ Split = Literal["train", "judge_calibration", "gold", "holdout"]  # what a promp
 SPLITS: tuple[Split, ...] = ("train", "judge_calibration", "gold", "holdout")
 
 Values = dict[str, Any]
+_WAITS = text("done_at IS NULL")
+_IS_SET_ASIDE = text("set_aside_at IS NOT NULL")
+_IS_GOLD = text("gold IS NOT NULL")
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -123,7 +129,7 @@ class Item(Table):
     __tablename__ = "items"
 
     id: Mapped[str] = mapped_column(String(80), primary_key=True)  # <batch>/<number>
-    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"), index=True)
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"))
     position: Mapped[int]  # handed out from the lowest
     kind: Mapped[str] = mapped_column(String(16))
     prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.id"))
@@ -137,6 +143,8 @@ class Item(Table):
 
     __table_args__ = (
         UniqueConstraint("batch_id", "position"),
+        Index("ix_items_set_aside", "batch_id", sqlite_where=_IS_SET_ASIDE, postgresql_where=_IS_SET_ASIDE),
+        Index("ix_items_gold", "batch_id", "position", sqlite_where=_IS_GOLD, postgresql_where=_IS_GOLD),
         CheckConstraint(f"kind IN ({', '.join(map(repr, KINDS))})", name="kind"),
     )
 
@@ -171,18 +179,26 @@ class Reviewer(Table):
     __table_args__ = (CheckConstraint("role IN ('reviewer', 'owner')", name="role"),)
 
 
+def _batch_of_item(row: DefaultExecutionContext) -> Any:
+    """An assignment's batch is that of its item, looked up where it isn't given."""
+    item_id = row.get_current_parameters()["item_id"]  # type: ignore[no-untyped-call]
+    return row.connection.scalar(select(Item.batch_id).where(Item.id == item_id))
+
+
 class Assignment(Table):
     """A decision wanted of somebody: an item's slot, free, leased to a reviewer until a moment, or done.
 
     slot: "1", "2" (a second opinion), "gold:<reviewer id>", "again:<reviewer id>" (the sides swapped). That (item,
     slot) is unique is what keeps two processes from making the same one; that (item, reviewer, is_again) is unique
-    keeps the second opinion from being the first one's.
+    keeps the second opinion from being the first one's. id: handed out from the lowest. batch_id: the item's, here
+    for the indexes that every request goes by.
     """
 
     __tablename__ = "assignments"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     item_id: Mapped[str] = mapped_column(ForeignKey("items.id"))
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"), default=_batch_of_item)
     slot: Mapped[str] = mapped_column(String(40))
     is_again: Mapped[bool] = mapped_column(default=False)
     reviewer_id: Mapped[int | None] = mapped_column(ForeignKey("reviewers.id"))
@@ -202,6 +218,8 @@ class Assignment(Table):
         UniqueConstraint("item_id", "slot"),
         UniqueConstraint("item_id", "reviewer_id", "is_again"),
         Index("ix_assignments_reviewer_id_done_at", "reviewer_id", "done_at"),
+        Index("ix_assignments_batch_id_slot_done_at", "batch_id", "slot", "done_at"),
+        Index("ix_assignments_waiting", "batch_id", "id", sqlite_where=_WAITS, postgresql_where=_WAITS),
     )
 
 

@@ -85,7 +85,8 @@ def _items() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_items"),
         sa.UniqueConstraint("batch_id", "position", name="uq_items_batch_id_position"),
     )
-    op.create_index("ix_items_batch_id", "items", ["batch_id"])
+    _partial_index("ix_items_set_aside", "items", ["batch_id"], "set_aside_at IS NOT NULL")
+    _partial_index("ix_items_gold", "items", ["batch_id", "position"], "gold IS NOT NULL")
 
 
 def _shown() -> None:
@@ -123,18 +124,22 @@ def _assignments() -> None:
         "assignments",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("item_id", sa.String(length=80), nullable=False),
+        sa.Column("batch_id", sa.String(length=64), nullable=False),
         sa.Column("slot", sa.String(length=40), nullable=False),
         sa.Column("is_again", sa.Boolean(), nullable=False),
         sa.Column("reviewer_id", sa.Integer()),
         sa.Column("lease_until", TIME),
         sa.Column("done_at", TIME),
         sa.ForeignKeyConstraint(["item_id"], ["items.id"], name="fk_assignments_item_id_items"),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name="fk_assignments_batch_id_batches"),
         sa.ForeignKeyConstraint(["reviewer_id"], ["reviewers.id"], name="fk_assignments_reviewer_id_reviewers"),
         sa.PrimaryKeyConstraint("id", name="pk_assignments"),
         sa.UniqueConstraint("item_id", "reviewer_id", "is_again", name="uq_assignments_item_id_reviewer_id_is_again"),
         sa.UniqueConstraint("item_id", "slot", name="uq_assignments_item_id_slot"),
     )
     op.create_index("ix_assignments_reviewer_id_done_at", "assignments", ["reviewer_id", "done_at"])
+    op.create_index("ix_assignments_batch_id_slot_done_at", "assignments", ["batch_id", "slot", "done_at"])
+    _partial_index("ix_assignments_waiting", "assignments", ["batch_id", "id"], "done_at IS NULL")
 
 
 def _annotations() -> None:
@@ -195,3 +200,8 @@ def _exported() -> None:
         sa.PrimaryKeyConstraint("annotation_id", name="pk_exported"),
     )
     op.create_index("ix_exported_export_id", "exported", ["export_id"])
+
+
+def _partial_index(name: str, table: str, columns: list[str], condition: str) -> None:
+    where = sa.text(condition)
+    op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
