@@ -1,0 +1,69 @@
+"""The page as people meet it: a real server, a real Chromium, and clients without a browser."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tasks.reviews.database import Database, open_database
+from tasks.reviews.tables import Batch
+from tests.apps.review.filled import NOW, Filling, Served, fill, prepared
+from tests.conftest import skip_missing
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's chromium, driven by Playwright; one for all tests, each test has a context of its own."""
+    if CHROMIUM is None:
+        skip_missing("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A page that is served for the tests of a module; each publishes a batch of its own and closes it."""
+    made = prepared(tmp_path_factory.mktemp("served"))
+    with made.running():
+        yield made
+
+
+@pytest.fixture
+def database(served: Served) -> Iterator[Database]:
+    """The database behind the page, with nothing left to hand out at the end."""
+    with open_database(served.environment["FLEDGLING_REVIEW_DATABASE"]) as opened:
+        yield opened
+        close_all(opened)
+
+
+@pytest.fixture
+def publish(database: Database) -> Callable[..., None]:
+    """Publishes items as the only batch."""
+
+    def publish(*items: Filling) -> None:
+        with database.reading() as session:
+            number = session.query(Batch).count()
+        fill(database, items, batch=f"batch-{number}")
+
+    return publish
+
+
+def close_all(database: Database) -> None:
+    """Nothing that was published is handed out any more."""
+    with database.session() as session:
+        session.query(Batch).update({"closed_at": NOW})
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[httpx.Client]:
+    """A browser without scripts."""
+    with httpx.Client(base_url=served.address, follow_redirects=True) as opened:
+        yield opened
