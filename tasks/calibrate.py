@@ -18,6 +18,7 @@ from tasks.judging.examination import (
     axes_that_failed,
     examine,
     read_ladder,
+    read_reviews,
     read_stories,
     read_user_files,
     scorecard_figures,
@@ -64,6 +65,7 @@ def calibrate(
     ladder: Path,
     rubric: Path,
     verdicts: Path,
+    feedback: Path,
     judges: Path,
     metrics: Path,
     scorecard: Path,
@@ -71,12 +73,13 @@ def calibrate(
     """Trains the heuristic judges, each on a split of its own, and writes every judge's scorecard.
 
     ladder: what pretraining said on the way (JSON Lines of {step, prompt, text}); verdicts: the kept answers of
-    endpoints. judges: a folder of each heuristic judge; metrics: the rows as figures; scorecard: as Markdown.
+    endpoints; feedback: the folder of people's batch files, of which there may be none. judges: a folder of each
+    heuristic judge; metrics: the rows as figures; scorecard: as Markdown.
     Raises UserError naming the file and the line of what can't be read, before anything is trained.
     """
     exam = params.examination
     asked = load_rubric(rubric)
-    rungs, files = read_ladder(ladder), read_user_files(exam)
+    rungs, files, reviews = read_ladder(ladder), read_user_files(exam), read_reviews(feedback)
     stories, task_stories = (
         read_stories(clean, splits, most=exam.stories_a_split, seed=exam.seed)
         for splits in (exam.splits, exam.task_splits)
@@ -87,7 +90,8 @@ def calibrate(
         with opened as judge, _timed(judge):
             log.info("examining %s", judge.id.name)
             found[judge.id.name] = examine(
-                judge, asked, exam, stories=stories, ladder=rungs, task_stories=task_stories, files=files
+                judge, asked, exam, stories=stories, ladder=rungs, task_stories=task_stories, files=files,
+                reviews=reviews,
             )  # fmt: skip
     axes = _axes(asked)
     stage.write_metrics(metrics, scorecard_figures(found, axes))

@@ -13,11 +13,12 @@ from tasks.calibrate import CalibrateParams, calibrate
 from tasks.judging.endpoint import EndpointJudgeParams
 from tasks.judging.heuristic import load_heuristic
 from tasks.judging.verdicts import STATE, keep
+from tasks.reviews.batch_file import FEEDBACK
 from tasks.stage import UserError, load_params
 from tests.conftest import ROOT, write_clean
 from tests.tasks.judging.endpoint import small
 from tests.tasks.judging.endpoint.server import serving
-from tests.tasks.judging.examination import fake
+from tests.tasks.judging.examination import fake, test_people
 
 OUT = {
     "judges": Path("models/judges"), "metrics": Path("metrics/judge_scorecard.json"),
@@ -61,7 +62,7 @@ def clean(workspace: Path) -> Path:
 
 def run(**changes: Any) -> dict[str, Any]:
     params = CalibrateParams.model_validate_json(json.dumps(section(**changes)))
-    paths = {"rubric": ROOT / "rubric.yaml", "verdicts": Path("verdicts")}
+    paths = {"rubric": ROOT / "rubric.yaml", "verdicts": Path("verdicts"), "feedback": FEEDBACK}
     calibrate(params, clean=Path("data/clean"), ladder=LADDER, **paths, **OUT)
     return dict(json.loads(OUT["metrics"].read_text()))
 
@@ -78,6 +79,17 @@ def test_both_judges_are_made_and_have_every_row() -> None:
         assert f"## {name}" in OUT["scorecard"].read_text()
     own = [{key[12:] for key in figures if key.startswith(f"heuristic_{name}_")} for name in "ab"]
     assert own[0] == own[1]
+    assert figures["heuristic_a_reviewers_agreement_status"] == "not_run"
+
+
+def test_every_judge_stands_beside_the_reviewers_of_batch_files() -> None:
+    test_people.write(FEEDBACK, test_people.two_readers())
+    figures = run()
+    for key in ("heuristic_a", "heuristic_b"):
+        assert figures[f"{key}_reviewers_human_agreement"] == 0.5
+        assert figures[f"{key}_reviewers_coverage_count"] == 4
+        assert f"{key}_reviewers_rating_kappa_status" in figures
+    assert "| reviewers_human_agreement | 0.500 |" in OUT["scorecard"].read_text()
 
 
 def test_the_same_bytes_again() -> None:
@@ -162,6 +174,7 @@ def test_the_stage_runs_as_a_command(run_stage: Any) -> None:
             "ladder": LADDER,
             "rubric": ROOT / "rubric.yaml",
             "verdicts": "v",
+            "feedback": FEEDBACK,
             **OUT,
         }.items()
         for part in (f"--{name}", path)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tasks.evaluation.intervals import Bootstrap
 from tasks.judging.examination.rows import json_lines, text_field
@@ -23,6 +23,7 @@ from tasks.stage import UserError
 
 KIND = "assistant"
 _LABELS: dict[str, Winner] = {"a": "first", "b": "second", "tie": "tie"}
+Told = TypeVar("Told", bound="Opinion")
 _PUBLISHED = "GPT-3.5 agrees with the majority on 69.8 %, as published"
 
 
@@ -90,7 +91,7 @@ def pandalm_checks(
         measures = ("agreement", "majority_agreement", "longest_agreement", "coverage", "human_agreement")
         names = [f"pandalm_{measure}" for measure in measures]
         return _not_named(names, limit, "calibrate.examination.agreement.pandalm")
-    answered = _asked(judge, rubric, _spread(opinions, most))
+    answered = _asked(judge, rubric, spread(opinions, most))
     people = of_scores(
         "pandalm_human_agreement", [_among(opinion.labels) for opinion in opinions], limit=None, bootstrap=bootstrap,
         note=f"two people of the three, all {len(opinions)} pairs",
@@ -122,7 +123,7 @@ def llmbar_checks(
             limit,
             "calibrate.examination.agreement.llmbar",
         )
-    answered = _asked(judge, rubric, _spread(opinions, most))
+    answered = _asked(judge, rubric, spread(opinions, most))
     checks = [
         answered.check(
             "llmbar_accuracy",
@@ -146,13 +147,8 @@ def llmbar_checks(
     return checks
 
 
-def reviewers_check() -> Check:
-    """Agreement with this project's own reviewers, of whom there are none yet."""
-    return not_run("reviewers_agreement", note="no reviews of this project's own yet")
-
-
 @dataclass(frozen=True, kw_only=True)
-class _WithPeople(Answered):
+class WithPeople(Answered):
     """Answered questions with the opinions that they were made of."""
 
     opinions: Sequence[Opinion] = ()
@@ -182,12 +178,12 @@ def _shared(winner: Winner | None, labels: Sequence[Winner]) -> float | None:
     return None if winner is None else sum(label == winner for label in labels) / len(labels)
 
 
-def _asked(judge: Judge, rubric: Rubric, opinions: Sequence[Opinion]) -> _WithPeople:
+def _asked(judge: Judge, rubric: Rubric, opinions: Sequence[Opinion]) -> WithPeople:
     questions = [
         Question(pair=one.pair, better=one.majority, group=one.pair.first.prompt, kind=one.subset) for one in opinions
     ]
     answered = ask(judge, questions, rubric)
-    return _WithPeople(questions=questions, records=answered.records, opinions=opinions)
+    return WithPeople(questions=questions, records=answered.records, opinions=opinions)
 
 
 def _among(labels: Sequence[Winner]) -> float:
@@ -196,7 +192,8 @@ def _among(labels: Sequence[Winner]) -> float:
     return sum(told) / len(told)
 
 
-def _spread(opinions: Sequence[Opinion], most: int) -> list[Opinion]:
+def spread(opinions: Sequence[Told], most: int) -> list[Told]:
+    """At most so many of them, evenly spread."""
     step = max(1.0, len(opinions) / most)
     return [opinions[int(at * step)] for at in range(min(most, len(opinions)))]
 

@@ -15,13 +15,13 @@ from tasks.judging.examination.agreement import (
     pandalm_checks,
     read_llmbar,
     read_pandalm,
-    reviewers_check,
 )
 from tasks.judging.examination.attacks import attack_checks
 from tasks.judging.examination.corruptions import corrupted_pairs, corruption_checks
 from tasks.judging.examination.grammar import grammar_check
 from tasks.judging.examination.ladder import Rung, ladder_checks
 from tasks.judging.examination.lengths import length_checks
+from tasks.judging.examination.people import Reviews, reviewers_checks
 from tasks.judging.examination.rows import refuse_half_characters, refuse_no_file
 from tasks.judging.examination.safety import veto_checks
 from tasks.judging.examination.scorecard import Check, Limit, not_run
@@ -139,15 +139,16 @@ def _read_minimal_pairs(path: Path, *, most: int) -> list[MinimalPair]:
 
 def examine(
     judge: Judge, rubric: Rubric, params: ExaminationParams, *, stories: Sequence[Story], ladder: Sequence[Rung],
-    task_stories: Sequence[Story] | None = None, files: UserFiles | None = None,
+    task_stories: Sequence[Story] | None = None, files: UserFiles | None = None, reviews: Reviews | None = None,
 ) -> list[Check]:  # fmt: skip
     """All rows of a judge's scorecard, the ones that could not be run among them.
 
     stories: held-out ones; ladder: what pretraining said on the way; task_stories: those with questions and
-    summaries, the same ones unless given; files: read from the parameters unless given.
+    summaries, the same ones unless given; files: read from the parameters unless given; reviews: by the project's
+    own reviewers, none unless given.
     """
     files = files or read_user_files(params)
-    sitting = _Sitting(judge=judge, rubric=rubric, params=params, stories=stories)
+    sitting = _Sitting(judge=judge, rubric=rubric, params=params, stories=stories, reviews=reviews or Reviews())
     told = stories if task_stories is None else task_stories
     checks = [
         *sitting.corruptions(),
@@ -173,6 +174,7 @@ class _Sitting:
     rubric: Rubric
     params: ExaminationParams
     stories: Sequence[Story]
+    reviews: Reviews
 
     @property
     def bootstrap(self) -> Bootstrap:
@@ -231,7 +233,7 @@ class _Sitting:
         return [
             *pandalm_checks(judge, rubric, files.pandalm, most=most, limit=panda, bootstrap=self.bootstrap),
             *llmbar_checks(judge, rubric, files.llmbar, most=most, limit=llmbar, bootstrap=self.bootstrap),
-            reviewers_check(),
+            *reviewers_checks(judge, rubric, self.reviews, most=most, bootstrap=self.bootstrap),
         ]
 
     def attacks(self) -> list[Check]:
