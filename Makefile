@@ -60,7 +60,7 @@ bench: $(READY)  ## what is measured, beside its public peers
 study: $(READY)  ## LoRA beside full fine-tuning, and what 100, 300, 1,000 examples of a task are worth (after pipeline)
 	@$(BIN)/python -m benchmarks.finetuning
 
-platform: $(READY)  ## Prefect and MLflow servers on this machine, until Ctrl+C
+platform: $(READY)  ## Prefect, MLflow and the review page on this machine, until Ctrl+C
 	@$(BIN)/fledgling platform
 
 lock:  ## makes constraints.txt anew from pyproject.toml

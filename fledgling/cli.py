@@ -133,7 +133,7 @@ def compare(
 def platform(
     check: Annotated[bool, typer.Option("--check", help="Start, wait until all is ready, stop.")] = False,
 ) -> None:
-    """Start the Prefect and MLflow servers on this machine, until Ctrl+C."""
+    """Start Prefect, MLflow and the review page on this machine, until Ctrl+C."""
     from fledgling.platform import serve
 
     serve(check=check)

@@ -34,7 +34,7 @@ def serve(*, check: bool) -> None:
 
 @contextlib.contextmanager
 def _noted(wanted: Ports) -> Iterator[None]:
-    note = {"pid": os.getpid(), "prefect": wanted.prefect_url, "mlflow": wanted.mlflow_url}
+    note = {"pid": os.getpid(), **{name.lower(): url for name, url in wanted.urls().items()}}
     write_text(RUNNING, json.dumps(note) + "\n")
     try:
         yield

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from tasks.stage import STATE, UserError
@@ -19,6 +20,7 @@ class Ports:
 
     prefect: int
     mlflow: int
+    review: int
 
     @property
     def prefect_url(self) -> str:
@@ -28,17 +30,30 @@ class Ports:
     def mlflow_url(self) -> str:
         return f"http://{HOST}:{self.mlflow}"
 
+    @property
+    def review_url(self) -> str:
+        return f"http://{HOST}:{self.review}"
+
     def named(self) -> Mapping[str, tuple[int, str]]:
         """Each server's port and the environment variable that moves it."""
         return {
             "Prefect": (self.prefect, "FLEDGLING_PREFECT_PORT"),
             "MLflow": (self.mlflow, "FLEDGLING_MLFLOW_PORT"),
+            "Review": (self.review, "FLEDGLING_REVIEW_PORT"),
         }
+
+    def urls(self) -> Mapping[str, str]:
+        """Each server's address, by its name."""
+        return {name: f"http://{HOST}:{port}" for name, (port, _) in self.named().items()}
 
 
 def ports() -> Ports:
     """The ports that the environment asks for. Raises UserError where one is no port."""
-    return Ports(prefect=_port("FLEDGLING_PREFECT_PORT", 4200), mlflow=_port("FLEDGLING_MLFLOW_PORT", 5000))
+    return Ports(
+        prefect=_port("FLEDGLING_PREFECT_PORT", 4200),
+        mlflow=_port("FLEDGLING_MLFLOW_PORT", 5000),
+        review=_port("FLEDGLING_REVIEW_PORT", 8100),
+    )
 
 
 def _port(variable: str, default: int) -> int:
@@ -76,5 +91,6 @@ def refuse_taken(wanted: Ports) -> None:
             other = running()
             who = f"`fledgling platform` (process {other['pid']})" if other else "another program"
             raise UserError(f"{name}: port {port} is in use by {who}; stop it, or set {variable} to a free port")
-    if wanted.prefect == wanted.mlflow:
-        raise UserError(f"FLEDGLING_PREFECT_PORT and FLEDGLING_MLFLOW_PORT are both {wanted.prefect}; they must differ")
+    for (port, variable), (other, another) in combinations(wanted.named().values(), 2):
+        if port == other:
+            raise UserError(f"{variable} and {another} are both {port}; they must differ")

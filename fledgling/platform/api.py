@@ -5,7 +5,7 @@ import httpx
 from fledgling.platform.settings import declaration
 
 POOL = "fledgling"
-DEPLOYMENT = "pipeline/pipeline"
+DEPLOYMENTS = ("pipeline/pipeline", "publish-reviews/publish-reviews", "collect-reviews/collect-reviews")
 
 
 def answers(url: str) -> bool:
@@ -26,9 +26,9 @@ def has_worker(api: str) -> bool:
 
 
 def is_deployed(api: str) -> bool:
-    """Whether the server holds the deployment as prefect.yaml and the flow declare it now."""
+    """Whether the server holds the deployments as prefect.yaml and the flows declare them now."""
     try:
-        answer = httpx.get(f"{api}/deployments/name/{DEPLOYMENT}", timeout=5)
+        found = [httpx.get(f"{api}/deployments/name/{name}", timeout=5) for name in DEPLOYMENTS]
     except httpx.HTTPError:
         return False
-    return answer.is_success and answer.json().get("version") == declaration()
+    return all(answer.is_success and answer.json().get("version") == declaration() for answer in found)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from fledgling.platform.addresses import Ports
-from fledgling.platform.api import DEPLOYMENT, POOL, answers, has_worker, is_deployed
+from fledgling.platform.api import DEPLOYMENTS, POOL, answers, has_worker, is_deployed
 from fledgling.platform.settings import environment
 from flows import process
 from tasks.stage import UserError
@@ -21,6 +21,7 @@ def conditions(wanted: Ports, *, tell: Callable[[str], None]) -> Iterator[Callab
     yield lambda: is_deployed(api)
     yield lambda: has_worker(api)
     yield lambda: answers(f"{wanted.mlflow_url}/health")
+    yield lambda: answers(f"{wanted.review_url}/healthz")
 
 
 def _deploy(wanted: Ports, *, tell: Callable[[str], None]) -> None:
@@ -32,4 +33,4 @@ def _deploy(wanted: Ports, *, tell: Callable[[str], None]) -> None:
         for line in filter(str.strip, output.splitlines()):
             tell(line)
         raise UserError("prefect.yaml could not be deployed; the lines above say why")
-    tell(f"deployed {DEPLOYMENT}")
+    tell(f"deployed {', '.join(DEPLOYMENTS)}")

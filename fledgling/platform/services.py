@@ -146,12 +146,12 @@ class Services(Manager):  # type: ignore[misc]
             return
         if self._terminating:
             return
-        self._tell(f"Prefect {self._ports.prefect_url}  MLflow {self._ports.mlflow_url}")
+        self._tell("  ".join(f"{name} {url}" for name, url in self._ports.urls().items()))
         if self._check:
             self._tell(f"all ready after {time.monotonic() - started:.0f} s")
             self._stop()
         else:
-            self._tell("Ctrl+C stops both")
+            self._tell("Ctrl+C stops them")
 
     def _stop(self) -> None:
         time.sleep(0.5)  # until what was told is printed

@@ -25,6 +25,7 @@ def commands(wanted: Ports) -> dict[str, list[str]]:
             *("--cors-allowed-origins", ",".join(f"http://{host}" for host in own)),
             *("--uvicorn-opts", "--log-level warning"),
         ],
+        "review": [python, "-c", "from apps.review.server import serve; serve()"],
         "worker": [python, "-c", "from fledgling.platform.worker import work; work()"],
     }
 
@@ -36,6 +37,7 @@ def environment(wanted: Ports) -> dict[str, str]:
             "FLEDGLING_ROOT": str(Path.cwd()),
             "FLEDGLING_DEPLOYMENT": declaration(),
             "PREFECT_HOME": str((STATE / "prefect").resolve()),
+            "FLEDGLING_REVIEW_PORT": str(wanted.review),
             "PREFECT_API_URL": f"{wanted.prefect_url}/api",
             "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{wanted.prefect_url},http://localhost:{wanted.prefect}",
@@ -52,9 +54,9 @@ def environment(wanted: Ports) -> dict[str, str]:
 
 
 def declaration() -> str:
-    """Changes where prefect.yaml, the flow's signature or the folder does."""
+    """Changes where prefect.yaml, a flow's module or the folder does."""
     digest = hashlib.sha256(str(Path.cwd()).encode())
-    for path in (Path("prefect.yaml"), Path("flows/pipeline.py")):
+    for path in (Path("prefect.yaml"), Path("flows/pipeline.py"), Path("flows/feedback.py")):
         if not path.exists():
             raise UserError(f"{path}: no such file; run from the project's root")
         digest.update(path.read_bytes())

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from fledgling.platform.api import DEPLOYMENT, POOL, answers
+from fledgling.platform.api import DEPLOYMENTS, POOL, answers
 
 
 def work() -> None:
@@ -26,7 +26,7 @@ def _close_dead_runs(api: str) -> None:
     found = _post(
         f"{api}/flow_runs/filter",
         {
-            "deployments": {"name": {"any_": [DEPLOYMENT.partition("/")[2]]}},
+            "deployments": {"name": {"any_": [name.partition("/")[2] for name in DEPLOYMENTS]}},
             "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}},
         },
     )

@@ -16,10 +16,11 @@ import psutil
 import pytest
 import yaml
 
+from fledgling.platform.api import DEPLOYMENTS
 from flows.local import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("flows", "tasks", "fledgling", "prefect.yaml", "pyproject.toml")
+COPIED = ("apps", "flows", "tasks", "fledgling", "params.yaml", "prefect.yaml", "pyproject.toml", "rubric.yaml")
 STAGES = """
 stages:
   wait:
@@ -45,7 +46,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment() -> dict[str, str]:
     """Ports that nobody uses, and nothing of the machine's own Prefect or MLflow."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-    free = {"FLEDGLING_PREFECT_PORT": str(free_port()), "FLEDGLING_MLFLOW_PORT": str(free_port())}
+    free = {f"FLEDGLING_{name}_PORT": str(free_port()) for name in ("PREFECT", "MLFLOW", "REVIEW")}
     return {**kept, **free, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
 
 
@@ -100,10 +101,11 @@ def test_check_starts_everything_and_leaves_nothing(project: Path, environment: 
     done = subprocess.run(command("--check"), cwd=project, env=environment, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all ready after" in done.stdout
-    assert "deployed pipeline/pipeline" in done.stdout
+    assert "deployed pipeline/pipeline, " in done.stdout
     assert left_behind(project) == []
     assert (project / "var" / "prefect" / "prefect.db").exists()
     assert (project / "var" / "mlflow" / "mlflow.db").exists()
+    assert (project / "var" / "review" / "review.db").exists()
     assert not (project / "var" / "platform.json").exists()
 
 
@@ -205,8 +207,10 @@ def test_two_servers_need_two_ports(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_prefect_yaml_passes_what_the_flow_takes() -> None:
     import ast
 
-    (deployment,) = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    path, _, name = deployment["entrypoint"].partition(":")
-    body = ast.parse((ROOT / path).read_text()).body
-    (flow,) = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == name]
-    assert set(deployment["parameters"]) == {argument.arg for argument in flow.args.args}
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    assert [deployment["name"] for deployment in deployments] == [name.partition("/")[2] for name in DEPLOYMENTS]
+    for deployment in deployments:
+        path, _, name = deployment["entrypoint"].partition(":")
+        body = ast.parse((ROOT / path).read_text()).body
+        (flow,) = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == name]
+        assert set(deployment["parameters"]) == {argument.arg for argument in flow.args.args}
