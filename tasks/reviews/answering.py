@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import BindParameter, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from tasks.judging.rubric import Rubric
 from tasks.reviews import reviewers
@@ -25,6 +26,45 @@ NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 PAGE_VERSION = re.compile(r"[A-Za-z0-9._+-]{0,40}")
 LONGEST_MS = 24 * 3600 * 1000  # a page left open overnight says no more than this
 MOST = 2**31 - 1  # PostgreSQL's integer
+
+_PERSON: BindParameter[int] = bindparam("person")
+_BY_NONCE = select(Annotation).where(Annotation.nonce == bindparam("nonce"))
+_BATCH_HELD = select(Batch.id).where(Batch.id == bindparam("batch")).with_for_update(read=True)
+_END_OF_CHAIN = select(func.max(Annotation.id)).where(
+    Annotation.assignment_id == bindparam("assignment"), Annotation.reviewer_id == _PERSON
+)
+_RECENT = (
+    select(Annotation.id)
+    .where(Annotation.reviewer_id == _PERSON, Annotation.action != "undo")
+    .order_by(Annotation.id.desc())
+    .limit(bindparam("most"))
+    .subquery()
+)
+_IN_FORCE = (Annotation.id.in_(select(_RECENT.c.id)), in_force())
+_LAST = select(Annotation).where(*_IN_FORCE).order_by(Annotation.id.desc()).limit(1)
+_UNDOABLE = (
+    select(Annotation.id, Batch.closed_at, Exported.export_id)
+    .join(Annotation.assignment)
+    .join(Batch, Batch.id == Assignment.batch_id)
+    .outerjoin(Exported, Exported.annotation_id == Annotation.id)
+    .where(*_IN_FORCE)
+    .order_by(Annotation.id.desc())
+)
+_CHANGE = (
+    update(Assignment)
+    .where(Assignment.id == bindparam("number"))
+    .returning(Assignment)
+    .execution_options(synchronize_session=False, populate_existing=True)
+)
+_THEIRS = (Assignment.reviewer_id == _PERSON) & Assignment.done_at.is_(None)
+_NOBODYS = Assignment.done_at.is_(None) & or_(
+    Assignment.reviewer_id.is_(None), Assignment.lease_until < bindparam("now")
+)
+_FINISH = _CHANGE.where(_THEIRS).values(done_at=bindparam("now"))
+_FREE = _CHANGE.where(_THEIRS).values(reviewer_id=None, lease_until=None)
+_LEASE = _CHANGE.values(reviewer_id=_PERSON, lease_until=bindparam("until"), done_at=None)
+_LEASE_AGAIN = _LEASE.where(Assignment.reviewer_id == _PERSON)
+_LEASE_SKIPPED = _LEASE.where(_NOBODYS)
 
 
 class AlreadyAnswered(UserError):
@@ -64,7 +104,7 @@ def answer(session: Session, reviewer: Reviewer, submission: Submission, *, rubr
     item = assignment.item
     axes = tuple(rubric.axes(part_of(item)))
     decision = decision_of(item.kind, submission.said, sides=shown, axes=axes)  # type: ignore[arg-type]
-    _finish(session, assignment, reviewer, now)
+    _change(session, _FINISH, assignment, reviewer, now=now)
     return _append(session, assignment, reviewer, submission, action="answer", decision=decision, now=now)
 
 
@@ -82,7 +122,7 @@ def skip(
     if reason not in SKIP_REASONS:
         raise UserError(f"reason is {reason!r}; allowed: {', '.join(SKIP_REASONS)}")
     assignment = _own_assignment(session, reviewer, submission.assignment)
-    _finish(session, assignment, reviewer, now, frees=assignment.purpose == "ordinary")
+    _change(session, _FREE if assignment.purpose == "ordinary" else _FINISH, assignment, reviewer, now=now)
     receipt = _append(session, assignment, reviewer, submission, action="skip", decision={"reason": reason}, now=now)
     _set_aside(session, assignment.item_id, params=params, now=now)
     return receipt
@@ -101,7 +141,7 @@ def undo(
     if sent:
         is_still_theirs = sent.assignment.reviewer_id == reviewer.id and sent.assignment.done_at is None
         return card(sent.assignment, rubric=rubric) if is_still_theirs else None
-    last = _last(session, reviewer.id, undo_last=params.undo_last)
+    last = session.scalar(_LAST, {"person": reviewer.id, "most": params.undo_last})
     if last is None:
         return None
     _hold_batch(session, last.assignment)
@@ -112,28 +152,8 @@ def undo(
 
 def undoable(session: Session, reviewer_id: int, *, undo_last: int) -> list[int]:
     """The ids of what can be taken back of the reviewer's last `undo_last` answers and skips, the newest first."""
-    query = (
-        select(Annotation.id, Batch.closed_at, Exported.export_id)
-        .join(Annotation.assignment)
-        .join(Batch, Batch.id == Assignment.batch_id)
-        .outerjoin(Exported, Exported.annotation_id == Annotation.id)
-        .where(Annotation.id.in_(_recent(reviewer_id, undo_last)), in_force())
-        .order_by(Annotation.id.desc())
-    )
-    is_open = takewhile(lambda row: row.closed_at is None and row.export_id is None, session.execute(query).all())
-    return [row.id for row in is_open]
-
-
-def _last(session: Session, reviewer_id: int, *, undo_last: int) -> Annotation | None:
-    """The newest of a reviewer's last answers and skips that is in force."""
-    query = select(Annotation).where(Annotation.id.in_(_recent(reviewer_id, undo_last)), in_force())
-    return session.scalar(query.order_by(Annotation.id.desc()).limit(1))
-
-
-def _recent(reviewer_id: int, count: int) -> Select[tuple[int]]:
-    own = (Annotation.reviewer_id == reviewer_id, Annotation.action != "undo")
-    recent = select(Annotation.id).where(*own).order_by(Annotation.id.desc()).limit(count).subquery()
-    return select(recent.c.id)
+    found = session.execute(_UNDOABLE, {"person": reviewer_id, "most": undo_last}).all()
+    return [row.id for row in takewhile(lambda row: row.closed_at is None and row.export_id is None, found)]
 
 
 def _begin(
@@ -158,7 +178,7 @@ def _checked_nonce(nonce: str) -> None:
 
 def _sent(session: Session, reviewer: Reviewer, nonce: str, action: Action) -> Annotation | None:
     """The row that this nonce was kept in. Raises UserError where it came from somebody or something else."""
-    found = session.scalar(select(Annotation).where(Annotation.nonce == nonce))
+    found = session.scalar(_BY_NONCE, {"nonce": nonce})
     if found is not None and (found.reviewer_id, found.action) != (reviewer.id, action):
         raise UserError("nonce: used for something else before; draw a new one for each thing sent")
     return found
@@ -180,30 +200,21 @@ def _own_assignment(session: Session, reviewer: Reviewer, number: int) -> Assign
 
 def _hold_batch(session: Session, assignment: Assignment) -> None:
     """Keeps a collection of the batch waiting until this transaction ends (SQLite has one writer anyway)."""
-    session.execute(select(Batch.id).where(Batch.id == assignment.batch_id).with_for_update(read=True))
+    session.execute(_BATCH_HELD, {"batch": assignment.batch_id})
 
 
 def _last_row(session: Session, assignment: Assignment, reviewer: Reviewer) -> int | None:
     """The end of the chain of a reviewer's rows on an assignment."""
-    own = (Annotation.assignment_id == assignment.id, Annotation.reviewer_id == reviewer.id)
-    return session.scalar(select(func.max(Annotation.id)).where(*own))
+    return session.scalar(_END_OF_CHAIN, {"assignment": assignment.id, "person": reviewer.id})
 
 
-def _finish(
-    session: Session, assignment: Assignment, reviewer: Reviewer, now: datetime, *, frees: bool = False
-) -> None:
-    """Marks an assignment as done, or frees it, where the reviewer still has it."""
-    still_theirs = (Assignment.reviewer_id == reviewer.id) & Assignment.done_at.is_(None)
-    values: Values = {"reviewer_id": None, "lease_until": None} if frees else {"done_at": now}
-    if not _change(session, assignment, still_theirs, values):
+def _change(
+    session: Session, statement: ReturningUpdate[tuple[Assignment]], assignment: Assignment, reviewer: Reviewer,
+    **values: datetime,
+) -> None:  # fmt: skip
+    """A conditional UPDATE of one assignment. Raises UserError where its condition no longer holds."""
+    if session.scalar(statement, {"number": assignment.id, "person": reviewer.id, **values}) is None:
         raise UserError("this card went to somebody else in the meantime; go on with the next one")
-
-
-def _change(session: Session, assignment: Assignment, condition: ColumnElement[bool], values: Values) -> bool:
-    """A conditional UPDATE of one assignment; False where the condition no longer held."""
-    changed = update(Assignment).where(Assignment.id == assignment.id, condition).values(**values)
-    options = {"synchronize_session": False, "populate_existing": True}
-    return session.scalar(changed.returning(Assignment).execution_options(**options)) is not None
 
 
 def _append(
@@ -264,11 +275,8 @@ def _take_back(
     """Makes the card of an annotation the first that the reviewer holds, and adds the row that supersedes it."""
     assignment = last.assignment
     was_freed = last.action == "skip" and assignment.purpose == "ordinary"
-    free = Assignment.done_at.is_(None) & or_(Assignment.reviewer_id.is_(None), Assignment.lease_until < now)
     until = _before_others(session, reviewer, params=params, now=now)
-    values: Values = {"reviewer_id": reviewer.id, "lease_until": until, "done_at": None}
-    if not _change(session, assignment, free if was_freed else Assignment.reviewer_id == reviewer.id, values):
-        raise UserError("somebody else has the card that you skipped; it can't be taken back any more")
+    _change(session, _LEASE_SKIPPED if was_freed else _LEASE_AGAIN, assignment, reviewer, until=until, now=now)
     taken_back = Submission(assignment=assignment.id, nonce=nonce, said={}, milliseconds=0, page_version="")
     _append(session, assignment, reviewer, taken_back, action="undo", decision={}, now=now)
     if last.action == "skip":

@@ -5,11 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, joinedload
 
 from tasks.judging.rubric import Part, Rubric
 from tasks.reviews.tables import Assignment, Item, Kind, Shown
+
+_item = joinedload(Assignment.item)
+_WITH_TEXTS = (
+    select(Assignment)
+    .where(Assignment.id.in_(bindparam("assignments", expanding=True)))
+    .options(_item.joinedload(Item.prompt), _item.joinedload(Item.shown).joinedload(Shown.generation))
+    .execution_options(populate_existing=True)  # leases are changed behind the session's back
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +54,7 @@ def one(session: Session, assignment: int) -> Assignment | None:
 
 
 def _with_texts(session: Session, assignments: Sequence[int]) -> Sequence[Assignment]:
-    item = joinedload(Assignment.item)
-    query = (
-        select(Assignment)
-        .where(Assignment.id.in_(assignments))
-        .options(item.joinedload(Item.prompt), item.joinedload(Item.shown).joinedload(Shown.generation))
-        .execution_options(populate_existing=True)  # leases are changed behind the session's back
-    )
-    return session.scalars(query).unique().all()
+    return session.scalars(_WITH_TEXTS, {"assignments": assignments}).unique().all()
 
 
 def card(assignment: Assignment, *, rubric: Rubric) -> Card:

@@ -1,10 +1,13 @@
-"""Who is given what: leases of assignments, gold items and repeats among the ordinary ones."""
+"""Who is given what: leases of assignments, gold items and repeats among the ordinary ones.
+
+The statements are built once: building one takes longer than SQLite takes to run it.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import BindParameter, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from tasks.judging.rubric import Rubric
@@ -16,6 +19,70 @@ from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, 
 
 TICK = timedelta(microseconds=1)  # leases of one moment differ by it: their order is the order of the cards
 AGAIN_WINDOW = 100  # answers looked back on for one to show again; older ones no longer are
+
+_other = aliased(Assignment)
+_PERSON: BindParameter[int] = bindparam("person")
+_WAITS = Assignment.done_at.is_(None)
+_IS_FREE = or_(Assignment.reviewer_id.is_(None), Assignment.lease_until < bindparam("now"))
+_IS_OPEN = Batch.closed_at.is_(None)
+
+_OPEN_BATCHES = select(Batch).where(_IS_OPEN).order_by(Batch.published_at, Batch.id)
+_HELD = (
+    select(Assignment.id, Assignment.lease_until)
+    .join(Batch, Batch.id == Assignment.batch_id)
+    .where(Assignment.reviewer_id == _PERSON, _WAITS, Assignment.lease_until.is_not(None), _IS_OPEN)
+    .order_by(Assignment.lease_until, Assignment.id)
+)
+_DEALT = select(func.count()).select_from(Assignment).where(Assignment.reviewer_id == _PERSON)
+_SKIPPED = exists().where(
+    Annotation.item_id == Assignment.item_id,
+    Annotation.reviewer_id == _PERSON,
+    Annotation.action == "skip",
+    in_force(),
+)
+_FREE_SLOTS = (
+    select(Assignment.item_id, Assignment.id)
+    .join(Assignment.item)
+    .where(Assignment.batch_id == bindparam("batch"), _WAITS, Assignment.slot.in_(ORDINARY_SLOTS), _IS_FREE)
+    .where(Item.set_aside_at.is_(None), ~_SKIPPED)
+    .where(~exists().where(_other.item_id == Assignment.item_id, _other.reviewer_id == _PERSON))
+    .order_by(Assignment.id)
+    .limit(bindparam("most"))
+    .with_for_update(of=Assignment, skip_locked=True)
+)
+_LEASE = (
+    update(Assignment)
+    .where(Assignment.id == bindparam("number"), _WAITS, or_(Assignment.reviewer_id == _PERSON, _IS_FREE))
+    .values(reviewer_id=_PERSON, lease_until=bindparam("until"))
+    .returning(Assignment.id)
+    .execution_options(synchronize_session=False)
+)
+_GOLD = (
+    select(Item.id)
+    .where(Item.batch_id.in_(bindparam("batches", expanding=True)), Item.gold.is_not(None))
+    .where(Item.set_aside_at.is_(None))
+    .where(~exists().where(_other.item_id == Item.id, _other.reviewer_id == _PERSON))
+    .order_by(Item.position < bindparam("start"), Item.position)
+    .limit(1)
+)
+_ANSWERS = (
+    select(Annotation.id, Annotation.assignment_id)
+    .where(Annotation.reviewer_id == _PERSON, Annotation.action == "answer", in_force())
+    .order_by(Annotation.id.desc())
+    .offset(bindparam("later"))
+    .limit(AGAIN_WINDOW)
+    .subquery()
+)
+_LONG_ANSWERED = (
+    select(Assignment.item_id)
+    .join(_ANSWERS, _ANSWERS.c.assignment_id == Assignment.id)
+    .join(Assignment.item)
+    .join(Batch, Batch.id == Assignment.batch_id)
+    .where(Item.kind == "choice", Item.gold.is_(None), Item.set_aside_at.is_(None), _IS_OPEN)
+    .where(Assignment.slot.in_(ORDINARY_SLOTS))
+    .where(~exists().where(_other.item_id == Assignment.item_id, _other.reviewer_id == _PERSON, _other.is_again))
+    .order_by(_ANSWERS.c.id)
+)
 
 
 def next_cards(
@@ -34,19 +101,9 @@ def next_cards(
     return cards(session, numbers, rubric=rubric)
 
 
-def open_batches(session: Session) -> list[Batch]:
+def open_batches(session: Session) -> Sequence[Batch]:
     """Those of which something is handed out, the first published first."""
-    return list(session.scalars(select(Batch).where(Batch.closed_at.is_(None)).order_by(Batch.published_at, Batch.id)))
-
-
-def is_skipped_by(reviewer_id: int) -> ColumnElement[bool]:
-    """The condition, for a query of Assignment, that a person left its item out and has not taken that back."""
-    return exists().where(
-        Annotation.item_id == Assignment.item_id,
-        Annotation.reviewer_id == reviewer_id,
-        Annotation.action == "skip",
-        in_force(),
-    )
+    return session.scalars(_OPEN_BATCHES).all()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,22 +117,12 @@ class _Deal:
 
     def held(self) -> list[tuple[int, datetime]]:
         """What they hold and until when, in order; leases of which half has passed are made anew."""
-        found = self._holdings()
+        found = [(number, until) for number, until in self.session.execute(_HELD, {"person": self.reviewer.id})]
         if all(until >= self.now + timedelta(seconds=self.params.lease_s / 2) for _, until in found):
             return found
         start = self.now + timedelta(seconds=self.params.lease_s)
         anew = [(number, start + place * TICK) for place, (number, _) in enumerate(found)]
         return [(number, until) for number, until in anew if self._lease(number, until)]
-
-    def _holdings(self) -> list[tuple[int, datetime]]:
-        query = (
-            select(Assignment.id, Assignment.lease_until)
-            .join(Batch, Batch.id == Assignment.batch_id)
-            .where(Assignment.reviewer_id == self.reviewer.id, Assignment.done_at.is_(None))
-            .where(Assignment.lease_until.is_not(None), Batch.closed_at.is_(None))
-            .order_by(Assignment.lease_until, Assignment.id)
-        )
-        return [(number, until) for number, until in self.session.execute(query) if until is not None]
 
     def new(self, count: int, *, until: datetime) -> Iterator[int]:
         """Leases up to `count` more, gold and repeats where they are due."""
@@ -102,19 +149,9 @@ class _Deal:
 
     def _free(self, batch: str, count: int) -> list[int]:
         """Of one batch; on PostgreSQL none that somebody else is just being given: those are locked."""
-        own = aliased(Assignment)
-        had = exists().where(own.item_id == Assignment.item_id, own.reviewer_id == self.reviewer.id)
-        query = (
-            select(Assignment.item_id, Assignment.id)
-            .join(Assignment.item)
-            .where(Assignment.batch_id == batch, Assignment.done_at.is_(None), Assignment.slot.in_(ORDINARY_SLOTS))
-            .where(self._is_free(), Item.set_aside_at.is_(None), ~had, ~is_skipped_by(self.reviewer.id))
-            .order_by(Assignment.id)
-            .limit(count * len(ORDINARY_SLOTS))
-            .with_for_update(of=Assignment, skip_locked=True)
-        )
+        values = {"batch": batch, "person": self.reviewer.id, "now": self.now, "most": count * len(ORDINARY_SLOTS)}
         first_of_item: dict[str, int] = {}
-        for item, number in self.session.execute(query):
+        for item, number in self.session.execute(_FREE_SLOTS, values):
             first_of_item.setdefault(item, number)
         return list(first_of_item.values())[:count]
 
@@ -127,21 +164,11 @@ class _Deal:
 
     def _lease(self, number: int, until: datetime) -> bool:
         """Takes an assignment that is free or theirs; False where somebody was quicker."""
-        mine = Assignment.reviewer_id == self.reviewer.id
-        taken = (
-            update(Assignment)
-            .where(Assignment.id == number, Assignment.done_at.is_(None), or_(mine, self._is_free()))
-            .values(reviewer_id=self.reviewer.id, lease_until=until)
-            .returning(Assignment.id)
-        )
-        return self.session.scalar(taken.execution_options(synchronize_session=False)) is not None
-
-    def _is_free(self) -> ColumnElement[bool]:
-        return or_(Assignment.reviewer_id.is_(None), Assignment.lease_until < self.now)
+        values = {"number": number, "person": self.reviewer.id, "until": until, "now": self.now}
+        return self.session.scalar(_LEASE, values) is not None
 
     def _dealt(self) -> int:
-        query = select(func.count()).select_from(Assignment).where(Assignment.reviewer_id == self.reviewer.id)
-        return self.session.scalar(query) or 0
+        return self.session.scalar(_DEALT, {"person": self.reviewer.id}) or 0
 
     def _gold_is_due(self, place: int) -> bool:
         """One card in each stretch of 1/gold_share, at a place that nobody can foresee."""
@@ -152,46 +179,19 @@ class _Deal:
     def _gold(self, batches: Sequence[Batch], until: datetime) -> int | None:
         """A gold item that they have not had; each person begins at another one."""
         start = int(draw("first gold", self.reviewer.id) * max(batch.quota for batch in batches))
-        had = exists().where(Assignment.item_id == Item.id, Assignment.reviewer_id == self.reviewer.id)
-        query = (
-            select(Item.id)
-            .where(Item.batch_id.in_([batch.id for batch in batches]), Item.gold.is_not(None))
-            .where(Item.set_aside_at.is_(None), ~had)
-            .order_by(Item.position < start, Item.position)
-            .limit(1)
-        )
-        item = self.session.scalar(query)
+        values = {"batches": [batch.id for batch in batches], "person": self.reviewer.id, "start": start}
+        item = self.session.scalar(_GOLD, values)
         return self._own(item, "gold", until) if item else None
 
     def _again(self, until: datetime) -> int | None:
         """A choice of theirs, long enough ago, that was drawn to be shown again."""
-        for item in self._long_answered():
+        if not self.params.again_share:
+            return None
+        values = {"person": self.reviewer.id, "later": self.params.again_after}
+        for item in self.session.scalars(_LONG_ANSWERED, values).all():
             if draw("again", item, self.reviewer.id) < self.params.again_share:
                 return self._own(item, "again", until)
         return None
-
-    def _long_answered(self) -> list[str]:
-        """Choices that may be shown again: the earlier ones of their last answers."""
-        answers = (
-            select(Annotation.id, Annotation.item_id, Annotation.assignment_id)
-            .where(Annotation.reviewer_id == self.reviewer.id, Annotation.action == "answer", in_force())
-            .order_by(Annotation.id.desc())
-            .offset(self.params.again_after)
-            .limit(AGAIN_WINDOW)
-            .subquery()
-        )
-        repeated = aliased(Assignment)
-        had = exists().where(repeated.item_id == Item.id, repeated.slot == f"again:{self.reviewer.id}")
-        query = (
-            select(Item.id)
-            .join(answers, answers.c.item_id == Item.id)
-            .join(Assignment, Assignment.id == answers.c.assignment_id)
-            .join(Item.batch)
-            .where(Item.kind == "choice", Item.gold.is_(None), Assignment.slot.in_(ORDINARY_SLOTS), ~had)
-            .where(Item.set_aside_at.is_(None), Batch.closed_at.is_(None))
-            .order_by(answers.c.id)
-        )
-        return list(self.session.scalars(query))
 
     def _own(self, item: str, purpose: str, until: datetime) -> int:
         """A new assignment of an item for this reviewer alone."""

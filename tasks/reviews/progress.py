@@ -1,11 +1,10 @@
 """How far a reviewer and a batch are, and which batches are full."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import BindParameter, bindparam, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from tasks.reviews.answering import undoable
@@ -15,6 +14,42 @@ from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, 
 
 RECENT = 50  # answers that the median time is of
 MOST_UNDOABLE = 10
+
+_PERSON: BindParameter[int] = bindparam("person")
+_own = aliased(Assignment)
+_OF_BATCH = (
+    select(func.count())
+    .select_from(Assignment)
+    .where(Assignment.batch_id == bindparam("batch"), Assignment.slot.in_(ORDINARY_SLOTS))
+)
+_DONE = _OF_BATCH.where(Assignment.done_at.is_not(None))
+_WAITING = _OF_BATCH.where(Assignment.done_at.is_(None))
+_SET_ASIDE = select(Item.id).where(Item.batch_id == bindparam("batch"), Item.set_aside_at.is_not(None))
+_WAITING_ASIDE = _WAITING.where(Assignment.item_id.in_(bindparam("items", expanding=True)))
+_ANSWERS = (Annotation.reviewer_id == _PERSON, Annotation.action == "answer", in_force())
+_ANSWERED = select(func.count()).select_from(Annotation).where(*_ANSWERS)
+_TIMES = select(Annotation.milliseconds).where(*_ANSWERS).order_by(Annotation.id.desc()).limit(RECENT)
+_SKIPPED = select(Annotation.item_id).where(
+    Annotation.reviewer_id == _PERSON, Annotation.action == "skip", in_force()
+)  # fmt: skip
+_IN_OPEN_BATCHES = (
+    select(func.count())
+    .select_from(Assignment)
+    .join(Batch, Batch.id == Assignment.batch_id)
+    .where(Assignment.done_at.is_(None), Batch.closed_at.is_(None))
+)
+_NOT_THEIRS = (  # slots that wait for somebody else: of items that the reviewer has answered or skipped
+    _IN_OPEN_BATCHES.join(Item, Item.id == Assignment.item_id)
+    .where(Assignment.slot.in_(ORDINARY_SLOTS), Item.set_aside_at.is_(None))
+    .where(
+        Assignment.item_id.in_(
+            select(_own.item_id).where(_own.reviewer_id == _PERSON, _own.done_at.is_not(None)).union(_SKIPPED)
+        )
+    )
+)
+_THEIRS_ALONE = _IN_OPEN_BATCHES.where(  # gold cards and repeats that they hold
+    Assignment.reviewer_id == _PERSON, Assignment.slot.not_in(ORDINARY_SLOTS)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +68,12 @@ def progress(session: Session, reviewer: Reviewer, *, now: datetime, undo_last: 
     """Where a reviewer is; of the batch that was published first and is not yet full."""
     batches = [_Counted.of(session, batch) for batch in open_batches(session)]
     first = next((batch for batch in batches if not batch.is_full), batches[-1] if batches else _Counted())
-    times = _times(session, reviewer)
+    person = {"person": reviewer.id}
+    not_theirs, theirs_alone = session.scalar(_NOT_THEIRS, person) or 0, session.scalar(_THEIRS_ALONE, person) or 0
+    times = session.scalars(_TIMES, person).all()
     return Progress(
-        done=_answered(session, reviewer),
-        left=sum(batch.waiting for batch in batches)
-        - _not_theirs(session, reviewer)
-        + _theirs_alone(session, reviewer),
+        done=session.scalar(_ANSWERED, person) or 0,
+        left=sum(batch.waiting for batch in batches) - not_theirs + theirs_alone,
         batch_done=first.done,
         batch_quota=first.wanted,
         median_ms=float(median(times)) if times else None,
@@ -73,11 +108,12 @@ class _Counted:
 
     @classmethod
     def of(cls, session: Session, batch: Batch) -> "_Counted":
-        waits = Assignment.done_at.is_(None)
-        set_aside = select(Item.id).where(Item.batch_id == batch.id, Item.set_aside_at.is_not(None))
+        of = {"batch": batch.id}
+        set_aside = session.scalars(_SET_ASIDE, of).all()
+        withdrawn = session.scalar(_WAITING_ASIDE, {**of, "items": set_aside}) if set_aside else 0
         return cls(
-            done=_count(session, batch, Assignment.done_at.is_not(None)),
-            waiting=_count(session, batch, waits) - _count(session, batch, waits, Assignment.item_id.in_(set_aside)),
+            done=session.scalar(_DONE, of) or 0,
+            waiting=(session.scalar(_WAITING, of) or 0) - (withdrawn or 0),
             quota=batch.quota,
         )
 
@@ -89,50 +125,3 @@ class _Counted:
     @property
     def is_full(self) -> bool:
         return 0 < self.done >= self.wanted
-
-
-def _count(session: Session, batch: Batch, *conditions: ColumnElement[bool]) -> int:
-    ordinary = (Assignment.batch_id == batch.id, Assignment.slot.in_(ORDINARY_SLOTS))
-    return session.scalar(select(func.count()).select_from(Assignment).where(*ordinary, *conditions)) or 0
-
-
-def _not_theirs(session: Session, reviewer: Reviewer) -> int:
-    """Slots that wait for somebody else: of items that the reviewer has answered or skipped."""
-    own = aliased(Assignment)
-    answered = select(own.item_id).where(own.reviewer_id == reviewer.id, own.done_at.is_not(None))
-    skipped = select(Annotation.item_id).where(
-        Annotation.reviewer_id == reviewer.id, Annotation.action == "skip", in_force()
-    )
-    query = (
-        select(func.count())
-        .select_from(Assignment)
-        .join(Item, Item.id == Assignment.item_id)
-        .join(Batch, Batch.id == Assignment.batch_id)
-        .where(Assignment.item_id.in_(answered.union(skipped)), Assignment.slot.in_(ORDINARY_SLOTS))
-        .where(Assignment.done_at.is_(None), Item.set_aside_at.is_(None), Batch.closed_at.is_(None))
-    )
-    return session.scalar(query) or 0
-
-
-def _theirs_alone(session: Session, reviewer: Reviewer) -> int:
-    """Gold cards and repeats that the reviewer holds."""
-    query = (
-        select(func.count())
-        .select_from(Assignment)
-        .join(Batch, Batch.id == Assignment.batch_id)
-        .where(Assignment.reviewer_id == reviewer.id, Assignment.done_at.is_(None), Batch.closed_at.is_(None))
-        .where(Assignment.slot.not_in(ORDINARY_SLOTS))
-    )
-    return session.scalar(query) or 0
-
-
-def _answered(session: Session, reviewer: Reviewer) -> int:
-    own = (Annotation.reviewer_id == reviewer.id, Annotation.action == "answer", in_force())
-    return session.scalar(select(func.count()).select_from(Annotation).where(*own)) or 0
-
-
-def _times(session: Session, reviewer: Reviewer) -> Sequence[int]:
-    own = (Annotation.reviewer_id == reviewer.id, Annotation.action == "answer", in_force())
-    return session.scalars(
-        select(Annotation.milliseconds).where(*own).order_by(Annotation.id.desc()).limit(RECENT)
-    ).all()

@@ -4,7 +4,7 @@ import secrets
 import unicodedata
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from tasks.reviews.tables import Reviewer, Role
@@ -12,6 +12,12 @@ from tasks.stage import UserError
 
 LONGEST_NAME = 80
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is read as another
+_LOCKED = (
+    select(Reviewer)
+    .where(Reviewer.id == bindparam("person"))
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
 
 
 def add(session: Session, name: str, role: Role, now: datetime) -> Reviewer:
@@ -54,8 +60,7 @@ def locked(session: Session, reviewer: Reviewer) -> Reviewer:
 
     Raises UserError where they were revoked.
     """
-    query = select(Reviewer).where(Reviewer.id == reviewer.id).with_for_update(key_share=True)
-    found = session.scalar(query.execution_options(populate_existing=True))
+    found = session.scalar(_LOCKED, {"person": reviewer.id})
     if found is None or not found.is_active:
         raise UserError("this invitation was ended; ask the project's owner for a new one")
     return found
