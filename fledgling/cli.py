@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from fledgling import review
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Raises a small language model from raw text to a registered model.",
 )
+app.add_typer(review.app, name="review")
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def written(
     database: Database, folder: Path, *, now: datetime, batch: str | None, claimed: Sequence[int]
 ) -> list[Collected]:
     """Writes the files that are claimed and not yet written, by whomever, and gives DVC what it does not hold."""
-    from fasteners import InterProcessLock
+    from fasteners import InterProcessLock  # type: ignore[import-untyped,unused-ignore]
 
     lock = STATE / "review" / "collecting.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def _track(files: Sequence[Path]) -> str:
     new = [str(file) for file in files if not file.with_name(f"{file.name}.dvc").exists()]
     if not new:
         return ""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "add", "--quiet", *new]
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "add", *new]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return ""

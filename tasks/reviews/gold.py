@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from tasks.cleaning.words import split_words
@@ -19,7 +19,7 @@ from tasks.judging.examination.stories import Story
 from tasks.judging.records import Item
 from tasks.reviews import tables
 from tasks.reviews.batch_file import is_decision
-from tasks.reviews.tables import Annotation, Batch, Exported, Values
+from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Exported, Values
 from tasks.stage import UserError
 
 SPLITS = ("judge_a", "judge_b")  # of data/clean: no model learns from them
@@ -89,6 +89,20 @@ def make_gold(session: Session, item: str, decision: Values) -> None:
     if session.scalar(exported.where(Annotation.item_id == item).limit(1)) is not None:
         raise UserError(f"{item}: what was said of it is in a batch file already; batch files are never changed")
     found.gold = dict(decision)
+    _give_up_slots(session, found)
+
+
+def _give_up_slots(session: Session, item: tables.Item) -> None:
+    """The batch no longer waits for ordinary answers to the item: its free slots go, and are not missed."""
+    waiting = select(Assignment).where(
+        Assignment.item_id == item.id,
+        Assignment.slot.in_(ORDINARY_SLOTS),
+        Assignment.done_at.is_(None),
+        ~exists().where(Annotation.assignment_id == Assignment.id),  # one that was skipped stays, for its history
+    )
+    for slot in session.scalars(waiting):
+        item.batch.quota -= 1
+        session.delete(slot)
 
 
 def _gold(story: Story, bad: str, fault: str) -> Gold:

@@ -1,0 +1,81 @@
+"""The flows of people's reviews: a batch is published, and collected as soon as it is full."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.registry import feedback
+from tasks.reviews import collecting, publishing
+from tasks.reviews.database import Unavailable, open_database
+from tasks.reviews.params import ReviewParams
+from tasks.stage import UserError, load_params
+
+
+@flow(name="publish-reviews", description="Makes a batch of judged answers for people to review.")
+def publish_reviews(name: str | None = None) -> None:
+    """Publishes what the judge was least sure of. name: of the batch; None: the day and a hash."""
+    publish(name)
+
+
+@flow(name="collect-reviews", description="Makes batch files of full batches, for DVC and MLflow.")
+def collect_reviews(batch: str | None = None, early: bool = False) -> None:
+    """Collects every full batch, and what came late. batch: that one alone; early: though it is not full."""
+    collect(batch, early=early)
+    mirror()
+
+
+def _came_from_outside(_task: Any, _run: Any, state: Any) -> bool:
+    """Bad input stays bad: only a database that can't be reached is tried again."""
+    try:
+        state.result()
+    except UserError as error:
+        return isinstance(error, Unavailable)
+    except BaseException:
+        return True
+    return False
+
+
+@task(
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=10,
+    retry_condition_fn=_came_from_outside,
+)
+def publish(name: str | None) -> None:
+    """A batch, in one transaction."""
+    params = load_params(ReviewParams, "review")
+    with open_database() as database:
+        made = publishing.publish(
+            database, params=params, now=datetime.now(UTC), origin=publishing.present_origin(), name=name
+        )
+    get_run_logger().info(made.line)
+
+
+@task(
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=10,
+    retry_condition_fn=_came_from_outside,
+)
+def collect(batch: str | None, *, early: bool) -> None:
+    """The batch files; what a killed run left unfinished is finished."""
+    log = get_run_logger()
+    params = load_params(ReviewParams, "review")
+    with open_database() as database:
+        found = collecting.collect(database, params=params, now=datetime.now(UTC), batch=batch, early=early)
+    for one in found:
+        log.info(one.line)
+    if not found:
+        log.info("no batch is full")
+
+
+@task(persist_result=False, cache_policy=NO_CACHE, retries=3, retry_delay_seconds=30)
+def mirror() -> None:
+    """The decisions as feedback in MLflow, those that are not there yet."""
+    with open_database() as database:
+        sent = feedback.mirror(database, now=datetime.now(UTC))
+    get_run_logger().info("MLflow: %d assessments sent", sent)
