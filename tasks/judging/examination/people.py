@@ -226,8 +226,10 @@ def _rating_checks(
         for axis in dict.fromkeys(row[3] for row in told)
     ]
     return [
-        _rating_row(RATING_ROWS[0], [row[:3] for row in told], bootstrap, note="levels on all axes"),
-        _rating_row(RATING_ROWS[1], both, bootstrap, note="levels on all axes by two reviewers", each=2),
+        _rating_row(RATING_ROWS[0], [row[:3] for row in told], bootstrap, note="with squared weights, on all axes"),
+        _rating_row(
+            RATING_ROWS[1], both, bootstrap, note="with squared weights, on all axes, of two reviewers", each=2
+        ),
         *of_axes,
     ]
 
@@ -258,7 +260,12 @@ def _rounded(scores: Mapping[str, float]) -> dict[str, int]:
 
 
 def _rating_row(
-    name: str, told: Sequence[tuple[int, int, str]], bootstrap: Bootstrap, *, note: str = "", each: int = 1
+    name: str,
+    told: Sequence[tuple[int, int, str]],
+    bootstrap: Bootstrap,
+    *,
+    note: str = "with squared weights",
+    each: int = 1,
 ) -> Check:
     return _kappa_row(name, told, LEVELS, bootstrap, note=note, each=each, is_ordered=True)
 
@@ -276,7 +283,7 @@ def _kappa_row(
         [one for one, _, _ in told], [other for _, other, _ in told], values, groups=[group for *_, group in told],
         bootstrap=bootstrap, is_ordered=is_ordered,
     )  # fmt: skip
-    return Check.of(name, score, count=len(told) // each, note=f"Cohen's kappa {note}".strip())
+    return Check.of(name, score, count=len(told) // each, note=f"Cohen's kappa {note}")
 
 
 def _told(score: Score) -> str:

@@ -211,3 +211,6 @@ def test_a_broken_batch_file_is_named(tmp_path: Path) -> None:
     (folder / "one.jsonl").write_text("{}\n")
     with pytest.raises(UserError, match=r"one\.jsonl: not what one\.manifest\.json says it is"):
         read_reviews(folder)
+    (folder / "one.jsonl").unlink()
+    with pytest.raises(UserError, match=r"one\.jsonl: is missing"):
+        read_reviews(folder)
