@@ -141,7 +141,7 @@ def _history(session: Session, item: Item) -> dict[str, Any]:
     return {
         "letters": letters,
         "gold": _in_words(item.gold, letters) if item.gold else None,
-        "judge": _in_words(item.judge, letters),
+        "judge": _in_words({key: told for key, told in item.judge.items() if key != "judge"}, letters),
         "done": [(row, _in_words(row.decision, letters), row.id not in superseded) for row in done],
     }
 

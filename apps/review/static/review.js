@@ -105,6 +105,11 @@ desk.addEventListener("submit", (event) => {
   send("/answers", said);
 });
 
+function open(dialog) {
+  $(dialog).showModal();
+  $(`${dialog} h2`).focus();
+}
+
 $("#undo").addEventListener("click", () => {
   if (outbox.isBusy) return;
   outbox.put("/undo", {});
@@ -112,7 +117,7 @@ $("#undo").addEventListener("click", () => {
 });
 
 $("#skip").addEventListener("click", () => {
-  if (!outbox.isBusy && card()) $("#reasons").showModal();
+  if (!outbox.isBusy && card()) open("#reasons");
 });
 
 $("#reasons").addEventListener("click", (event) => {
@@ -122,7 +127,7 @@ $("#reasons").addEventListener("click", (event) => {
   send("/skips", { reason });
 });
 
-$("#help").addEventListener("click", () => $("#keys").showModal());
+$("#help").addEventListener("click", () => open("#keys"));
 
 desk.addEventListener("click", (event) => {
   if (event.target.closest("#look")) htmx.ajax("POST", "/cards", { values: { holding: "" }, swap: "none" }).then(showFirst);
