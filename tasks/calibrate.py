@@ -127,10 +127,11 @@ def _axes(rubric: Rubric) -> list[str]:
 
 def _tell(found: Mapping[str, list[Check]]) -> None:
     for name, checks in found.items():
-        known = {check.name: check.value for check in checks}
-        log.info("%s: %.3f on corruptions, %.3f on grammar pairs; axes that may not decide: %s", name,
-                 known.get("corruption_accuracy") or 0, known.get("grammar_accuracy") or 0,
-                 ", ".join(axes_that_failed(checks)) or "none")  # fmt: skip
+        known = {check.name: "not run" if check.value is None else f"{check.value:.3f}" for check in checks}
+        log.info(
+            "%s: corruptions %s, grammar pairs %s; axes that may not decide: %s", name, known["corruption_accuracy"],
+            known["grammar_accuracy"], ", ".join(axes_that_failed(checks)) or "none",
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from tasks import stage
 from tasks.evaluation.answering import AnsweringParams
 from tasks.evaluation.intervals import Bootstrap
 from tasks.judging.answers import Prompt, PromptsParams, answers_of, read_prompts
+from tasks.judging.comparing.tables import kind_told
 from tasks.judging.comparison import (
     Leaderboard,
     comparison_figures,
@@ -146,9 +147,9 @@ def _pairs(answers: Sequence[Item]) -> Iterator[Pair]:
 
 def _tell(board: Leaderboard) -> None:
     for rates in board.rates:
-        won, kind = rates.win_rate, rates.kind or "all prompts"
-        ends = f"{won.value:.1%} [{won.low:.1%}, {won.high:.1%}]"
-        log.info("%s against %s, %s: wins %s", rates.first, rates.second, kind, ends)
+        won = rates.win_rate
+        ends = f"{won.value:.1%} [{won.low:.1%}, {won.high:.1%}]" if rates.verdicts else "-"
+        log.info("%s against %s, %s: wins %s", rates.first, rates.second, kind_told(rates.kind), ends)
 
 
 if __name__ == "__main__":

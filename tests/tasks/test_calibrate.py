@@ -92,6 +92,15 @@ def test_every_judge_stands_beside_the_reviewers_of_batch_files() -> None:
     assert "| reviewers_human_agreement | 0.500 |" in OUT["scorecard"].read_text()
 
 
+def test_a_row_that_was_not_run_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "load_heuristic", lambda folder: fake.FakeJudge(fake.abstaining, name=folder.name))
+    caplog.set_level("INFO", logger="tasks.calibrate")
+    run()
+    assert "heuristic-a: corruptions not run, grammar pairs not run; axes" in caplog.text
+
+
 def test_the_same_bytes_again() -> None:
     run()
     files = [path for out in OUT.values() for path in ([out] if out.is_file() else out.rglob("*")) if path.is_file()]

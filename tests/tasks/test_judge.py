@@ -1,6 +1,8 @@
 """Who is ahead on the hold-out, by a judge that did not label what they learnt from."""
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,21 @@ def test_the_same_bytes_again() -> None:
     once = {path: path.read_bytes() for path in (*OUT["judged"].iterdir(), *list(OUT.values())[1:])}
     run()
     assert {path: path.read_bytes() for path in once} == once
+
+
+def test_a_kind_without_a_verdict_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Abstaining(longest.LongestJudge):
+        def compare(self, pairs: Any, rubric: Any) -> list[Any]:
+            found = super().compare(pairs, rubric)
+            return [replace(one, status="unsupported", winner=None, margin=None, orders=(), axes={}) for one in found]
+
+    monkeypatch.setattr(stage, "configured_judge", lambda name, judges, verdicts: nullcontext(Abstaining()))
+    caplog.set_level("INFO", logger="tasks.judge")
+    run()
+    assert "finetuned against base, all prompts: wins -" in caplog.text
+    assert "nan" not in caplog.text
 
 
 def test_what_labels_does_not_accept() -> None:
