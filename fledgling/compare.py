@@ -25,15 +25,16 @@ def compare_models(names: Sequence[str], *, report: Path | None) -> str:
 
     names: a model of the workspace by its folder's name, else a version or an alias of the registry, the oldest
     first: each is told against those before it. report: a file for the whole page. Raises UserError where a model,
-    the judge or the prompts are missing.
+    the judge or the prompts are missing, and where the judge is the one that labels.
     """
-    from tasks.judge import JudgeParams
+    from tasks.judge import JudgeParams, refuse_the_labelling_judge
     from tasks.judging.comparison import leaderboard_markdown
     from tasks.judging.report.scorecard import may_not_decide
     from tasks.judging.rubric import load_rubric
 
     _check(names)
     params, rubric = load_params(JudgeParams, "judge"), load_rubric(RUBRIC)
+    refuse_the_labelling_judge(params)
     found = _judged(names, params, rubric)
     examined = json.loads(SCORECARD.read_text(encoding="utf-8")) if SCORECARD.exists() else {}
     if report is not None:

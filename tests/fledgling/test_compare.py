@@ -35,7 +35,7 @@ def made(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "judge": "heuristic-b", "prompts": {"stories": 4, "others": 2, "kinds": KINDS}, "answering": ANSWERING,
         "bootstrap": 100, "confidence": 0.95, "threads": 1, "seed": 1,
     }  # fmt: skip
-    Path("params.yaml").write_text(yaml.safe_dump({"judge": section}))
+    Path("params.yaml").write_text(yaml.safe_dump({"judge": section, "label": {"judge": "heuristic-a"}}))
 
 
 def test_models_of_the_workspace_stand_beside_each_other() -> None:
@@ -65,6 +65,13 @@ def test_the_whole_page_can_be_had(tmp_path: Path) -> None:
     assert "finetuned" in (tmp_path / "page.html").read_text()
     with pytest.raises(UserError, match="not a file that can be written"):
         compare_models(["base", "finetuned"], report=tmp_path)
+
+
+def test_what_labels_does_not_compare() -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    Path("params.yaml").write_text(yaml.safe_dump({**params, "label": {"judge": "heuristic-b"}}))
+    with pytest.raises(UserError, match=r"judge.judge and label.judge are both 'heuristic-b'"):
+        compare_models(["base", "finetuned"], report=None)
 
 
 @pytest.mark.parametrize(
