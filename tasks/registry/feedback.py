@@ -43,23 +43,25 @@ def mirror(database: Database, *, now: datetime) -> int:
     Raises UserError where MLflow can't be reached; what was sent is not sent again.
     """
     from fasteners import InterProcessLock  # type: ignore[import-untyped,unused-ignore]
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
     lock = STATE / "review" / "mirroring.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with InterProcessLock(lock):
         with database.reading() as session:
-            waiting = session.scalars(
-                select(Export.id)
-                .where(Export.mirrored_at.is_(None), Export.written_at.is_not(None))
-                .order_by(Export.id)
-            ).all()
-        try:
-            return sum(_mirror_one(database, export, now=now) for export in waiting)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"MLflow at {store.tracking_uri()}: {line}; the batch files are safe") from error
+            waits = (Export.mirrored_at.is_(None), Export.written_at.is_not(None))
+            waiting = session.scalars(select(Export.id).where(*waits).order_by(Export.id)).all()
+        return _mirror_all(database, waiting, now=now) if waiting else 0
+
+
+def _mirror_all(database: Database, exports: Sequence[int], *, now: datetime) -> int:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return sum(_mirror_one(database, export, now=now) for export in exports)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"MLflow at {store.tracking_uri()}: {line}; the batch files are safe") from error
 
 
 def said_of(row: Feedback, answer: Answer) -> Iterator[Said]:

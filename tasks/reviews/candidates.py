@@ -107,8 +107,9 @@ def chosen(found: Sequence[Candidate], *, shares: Mapping[Kind, float], count: i
     """
     picked: dict[Kind, list[Candidate]] = {kind: [] for kind in KINDS}
     choice = _Choice(found, seed=seed)
-    for kind, wanted in _counts(shares, count).items():
-        picked[kind] += choice.take(kind, wanted)
+    wanted = _counts(shares, count)
+    for kind in sorted(KINDS, key=lambda kind: kind != "ranking"):  # first what needs all answers to a prompt
+        picked[kind] += choice.take(kind, wanted[kind])
     for kind in sorted((kind for kind in KINDS if shares.get(kind)), key=lambda kind: -shares[kind]):
         picked[kind] += choice.take(kind, count - sum(map(len, picked.values())))
     return _mixed(picked.values())

@@ -6,8 +6,9 @@ for words that both texts hold.
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
@@ -56,20 +57,32 @@ class Gold:
 
 
 def gold_items(stories: Sequence[Story], *, count: int, seed: str) -> list[Gold]:
-    """`count` of them, fewer where the stories give no more; each of another story, the faults in turn."""
+    """`count` of them, fewer where the stories give no more; each of another story, the faults about equally often."""
     vocabulary = frozenset(word for story in stories for word in split_words(story.text))
     rng = random.Random(seed)  # noqa: S311 - draws stories
     short = [story for story in stories if len(split_words(story.text)) <= MOST_WORDS]
     found: list[Gold] = []
+    used: Counter[str] = Counter()
     for story in rng.sample(short, len(short)):
         if len(found) == count:
             break
-        fault = FAULTS[len(found) % len(FAULTS)]
-        setting = Setting(faults=fault.times, others=(), vocabulary=vocabulary, countable=frozenset())
-        bad = fault.plant(story, setting, rng)
-        if bad is not None and bad != story.text and story.meets_request(bad):
-            found.append(_gold(story, bad, fault.name))
+        rarest_first = sorted(FAULTS, key=lambda fault: used[fault.name])
+        planted = (_planted(story, fault, vocabulary, rng) for fault in rarest_first)
+        gold = next((one for one in planted if one), None)
+        if gold:
+            used[gold.fault] += 1
+            found.append(gold)
     return found
+
+
+def _planted(story: Story, fault: Fault, vocabulary: frozenset[str], rng: random.Random) -> Gold | None:
+    setting = Setting(faults=fault.times, others=(), vocabulary=vocabulary, countable=frozenset())
+    bad = fault.plant(story, setting, rng)
+    if bad is None or bad == story.text or not story.meets_request(bad):
+        return None
+    better = story.item
+    worse = replace(better, answer=bad, by=f"planted {fault.name}")
+    return Gold(better=better, worse=worse, fault=fault.name)
 
 
 def make_gold(session: Session, item: str, decision: Values) -> None:
@@ -103,12 +116,3 @@ def _give_up_slots(session: Session, item: tables.Item) -> None:
     for slot in session.scalars(waiting):
         item.batch.quota -= 1
         session.delete(slot)
-
-
-def _gold(story: Story, bad: str, fault: str) -> Gold:
-    better = story.item
-    worse = Item(
-        prompt_id=better.prompt_id, kind=better.kind, prompt=better.prompt, answer=bad, by=f"planted {fault}",
-        constraints=better.constraints,
-    )  # fmt: skip
-    return Gold(better=better, worse=worse, fault=fault)
