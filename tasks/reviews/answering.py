@@ -24,6 +24,7 @@ from tasks.stage import UserError
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 PAGE_VERSION = re.compile(r"[A-Za-z0-9._+-]{0,40}")
+NONCE_USED = "nonce: used for something else before; draw a new one for each thing sent"
 LONGEST_MS = 24 * 3600 * 1000  # a page left open overnight says no more than this
 MOST = 2**31 - 1  # PostgreSQL's integer
 
@@ -139,8 +140,9 @@ def undo(
     reviewer = reviewers.locked(session, reviewer)
     sent = _sent(session, reviewer, nonce, "undo")
     if sent:
-        is_still_theirs = sent.assignment.reviewer_id == reviewer.id and sent.assignment.done_at is None
-        return card(sent.assignment, rubric=rubric) if is_still_theirs else None
+        given = one(session, sent.assignment_id)
+        is_still_theirs = given is not None and given.reviewer_id == reviewer.id and given.done_at is None
+        return card(given, rubric=rubric) if given and is_still_theirs else None
     last = session.scalar(_LAST, {"person": reviewer.id, "most": params.undo_last})
     if last is None:
         return None
@@ -168,6 +170,8 @@ def _begin(
         raise UserError("page_version: at most 40 letters, digits and . _ + -")
     reviewer = reviewers.locked(session, reviewer)
     sent = _sent(session, reviewer, submission.nonce, action)
+    if sent and sent.assignment_id != submission.assignment:
+        raise UserError(NONCE_USED)
     return reviewer, Receipt(annotation=sent.id, is_new=False) if sent else None
 
 
@@ -180,7 +184,7 @@ def _sent(session: Session, reviewer: Reviewer, nonce: str, action: Action) -> A
     """The row that this nonce was kept in. Raises UserError where it came from somebody or something else."""
     found = session.scalar(_BY_NONCE, {"nonce": nonce})
     if found is not None and (found.reviewer_id, found.action) != (reviewer.id, action):
-        raise UserError("nonce: used for something else before; draw a new one for each thing sent")
+        raise UserError(NONCE_USED)
     return found
 
 
@@ -245,7 +249,7 @@ def _append(
     try:
         session.flush()
     except IntegrityError as error:  # two people's pages drew one nonce in one moment
-        raise UserError("nonce: used for something else before; draw a new one for each thing sent") from error
+        raise UserError(NONCE_USED) from error
     return Receipt(annotation=row.id, is_new=True)
 
 

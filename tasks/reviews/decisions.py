@@ -1,5 +1,6 @@
 """What a reviewer decides, by kind of item: from the page's terms (sides) to the answers' ids, and checked."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,15 +27,16 @@ def decision_of(kind: Kind, said: Mapping[str, Any], *, sides: Sequence[str], ax
 def _choice(said: Mapping[str, Any], sides: Sequence[str], axes: Sequence[str]) -> Values:
     winners = {"left": sides[0], "right": sides[1], TIE: TIE, BOTH_BAD: BOTH_BAD}
     side = said.get("side")
-    if side not in winners:
+    if not isinstance(side, str) or side not in winners:
         raise UserError(f"side is {side!r}; allowed: {', '.join(winners)}")
     return {"winner": winners[side]}
 
 
 def _ranking(said: Mapping[str, Any], sides: Sequence[str], axes: Sequence[str]) -> Values:
     tiers = said.get("tiers")
-    places = [place for tier in tiers if isinstance(tier, list) for place in tier] if isinstance(tiers, list) else []
-    if not all(isinstance(place, int) for place in places) or sorted(places) != list(range(len(sides))):
+    is_form = isinstance(tiers, list) and all(isinstance(tier, list) for tier in tiers)
+    places = [place for tier in tiers for place in tier] if isinstance(tiers, list) and is_form else []
+    if not is_form or any(type(place) is not int for place in places) or sorted(places) != list(range(len(sides))):
         raise UserError(f"tiers hold each of the places 0 to {len(sides) - 1} once; got {tiers!r}")
     return {"tiers": [sorted(sides[place] for place in tier) for tier in tiers or [] if tier]}
 
@@ -50,11 +52,20 @@ def _rating(said: Mapping[str, Any], sides: Sequence[str], axes: Sequence[str]) 
 
 def _correction(said: Mapping[str, Any], sides: Sequence[str], axes: Sequence[str]) -> Values:
     text = said.get("text")
-    if not isinstance(text, str) or not text.strip():
+    text = _readable(text) if isinstance(text, str) else ""
+    if not text:
         raise UserError("the corrected text is empty; skip the item where there is nothing to save")
     if len(text) > MOST_CHARACTERS:
         raise UserError(f"the corrected text has {len(text):,} characters; at most {MOST_CHARACTERS:,} are kept")
-    return {"text": text.replace("\r\n", "\n").strip()}
+    return {"text": text}
+
+
+def _readable(text: str) -> str:
+    """The text without control characters and halves of surrogate pairs, which no file takes."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(
+        letter for letter in lines if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs")
+    ).strip()
 
 
 _OF_KIND = {"choice": _choice, "ranking": _ranking, "rating": _rating, "correction": _correction}
