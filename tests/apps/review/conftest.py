@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from tasks.reviews.database import Database, open_database
@@ -28,9 +27,9 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A page that is served for the tests of a module; each publishes a batch of its own and closes it."""
+    """A page that is served for all tests; each publishes a batch of its own, which is closed at its end."""
     made = prepared(tmp_path_factory.mktemp("served"))
     with made.running():
         yield made
@@ -60,10 +59,3 @@ def close_all(database: Database) -> None:
     """Nothing that was published is handed out any more."""
     with database.session() as session:
         session.query(Batch).update({"closed_at": NOW})
-
-
-@pytest.fixture
-def client(served: Served) -> Iterator[httpx.Client]:
-    """A browser without scripts."""
-    with httpx.Client(base_url=served.address, follow_redirects=True) as opened:
-        yield opened
