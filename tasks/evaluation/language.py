@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections import Counter
 from functools import cache, lru_cache
 from typing import Any
 
@@ -64,6 +65,20 @@ def sentences(text: str) -> list[str]:
 def normalised(text: str) -> str:
     """Lower case, no punctuation, no articles, single spaces (SQuAD's scoring, arXiv:1606.05250)."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_MARKS)).split())
+
+
+def token_f1(prediction: str, reference: str) -> float:
+    """F1 of shared normalised words, 1 where both have none (SQuAD's, arXiv:1606.05250, section 6)."""
+    said, wanted = _words_of(prediction), _words_of(reference)
+    if not said or not wanted:
+        return float(said == wanted)
+    shared = sum(min(count, wanted[word]) for word, count in said.items() if word in wanted)
+    return 2 * shared / (said.total() + wanted.total())
+
+
+@lru_cache(maxsize=20_000)  # the baseline of the assistant compares some thousands of answers with each other
+def _words_of(text: str) -> Counter[str]:
+    return Counter(normalised(text).split())
 
 
 @lru_cache(maxsize=200_000)

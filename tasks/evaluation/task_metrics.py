@@ -7,9 +7,7 @@ same as something that can be resampled and compared. An empty prediction scores
 is a ValueError.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import numpy as np
 
 from tasks.evaluation.constraints import KINDS, check
 from tasks.evaluation.intervals import Bootstrap, Floats, Measure, interval, mean, of_sums, ratio
-from tasks.evaluation.language import Stemmer, normalised, tokens
+from tasks.evaluation.language import Stemmer, normalised, token_f1, tokens
 from tasks.evaluation.metrics import LocalMetric
 
 _TEXT = datasets.Value("string")
@@ -284,20 +282,6 @@ class TokenF1(TaskMetric):
             for prediction, row in zip(predictions, references, strict=True)
         ]
         return {"token_f1": mean(scores)}
-
-
-def token_f1(prediction: str, reference: str) -> float:
-    """F1 of shared normalised words; 1 where both have none."""
-    said, wanted = _words_of(prediction), _words_of(reference)
-    if not said or not wanted:
-        return float(said == wanted)
-    shared = sum(min(count, wanted[word]) for word, count in said.items() if word in wanted)
-    return 2 * shared / (said.total() + wanted.total())
-
-
-@lru_cache(maxsize=20_000)  # the baseline of the assistant compares some thousands of answers with each other
-def _words_of(text: str) -> Counter[str]:
-    return Counter(normalised(text).split())
 
 
 class ConstraintsMet(TaskMetric):

@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from tasks.evaluation.baselines.base import Row, question, request
 from tasks.evaluation.intervals import Floats
-from tasks.evaluation.language import sentences
-from tasks.evaluation.task_metrics import token_f1
+from tasks.evaluation.language import sentences, token_f1
 
 _NEIGHBOURS = 10
 _TUNED_ON = 200  # training rows of each aspect

@@ -1,17 +1,22 @@
 """What is measured of an answer beside its request, its document and its references: shares from 0 to 1."""
 
-from collections import Counter
-from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
 from tasks.cleaning.words import split_words
 from tasks.evaluation.constraints import check
 from tasks.evaluation.fabrication import is_refusal, made_up_words
-from tasks.evaluation.language import normalised, stem, tokens
+from tasks.evaluation.language import normalised, stem, token_f1, tokens
 from tasks.judging.heuristic.measures import prompt_gain
 from tasks.judging.heuristic.reading import Reading
 from tasks.judging.heuristic.vocabulary import Vocabulary, content_words
 from tasks.judging.records import Item
 
+if TYPE_CHECKING:
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu.metrics import CHRF
+
+MOST_WORDS = 500  # of an answer, for ROUGE-L: its time grows with their square
 SHORTEST, LONGEST = 0.5, 2.0  # times the length of the nearest reference: within these an answer has the right length
 
 
@@ -34,31 +39,32 @@ def shares(item: Item, reading: Reading, vocabulary: Vocabulary) -> dict[str, fl
 
 def likeness(answer: str, reference: str) -> float:
     """The mean of token F1 (SQuAD's), ROUGE-L and chrF, each 0 to 1; 1 for the same text."""
-    said, wanted = normalised(answer).split(), normalised(reference).split()
-    if said == wanted:
+    if normalised(answer) == normalised(reference):
         return 1.0
-    return (_f1(said, wanted) + _rouge_l(answer, reference) + _chrf(answer, reference)) / 3
+    rouge_l = float(_rouge().score(reference, answer)["rougeL"].fmeasure)
+    chrf = float(_chrf().sentence_score(answer, [reference]).score) / 100
+    return (token_f1(answer, reference) + rouge_l + chrf) / 3
 
 
-def _f1(said: Sequence[str], wanted: Sequence[str]) -> float:
-    shared = sum((Counter(said) & Counter(wanted)).values())
-    return 2 * shared / (len(said) + len(wanted)) if shared else 0.0
+class _Words:
+    """In place of rouge_score's own tokenizer, which knows no letter beyond a to z; so many words are read."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return [stem(word) for word in split_words(text)[:MOST_WORDS]]
 
 
-def _rouge_l(answer: str, reference: str) -> float:
-    said, wanted = ([stem(word) for word in split_words(text)][:500] for text in (answer, reference))
-    row = [0] * (len(wanted) + 1)
-    for word in said:
-        before = 0
-        for at, other in enumerate(wanted, start=1):
-            before, row[at] = row[at], before + 1 if word == other else max(row[at], row[at - 1])
-    return 2 * row[-1] / (len(said) + len(wanted)) if row[-1] else 0.0
+@cache
+def _rouge() -> "RougeScorer":
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer(["rougeL"], tokenizer=_Words())
 
 
-def _chrf(answer: str, reference: str) -> float:
+@cache
+def _chrf() -> "CHRF":
     from sacrebleu.metrics import CHRF
 
-    return float(CHRF().sentence_score(answer, [reference]).score) / 100
+    return CHRF()
 
 
 def _constraints_met(item: Item) -> float | None:
