@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from sqlalchemy import BindParameter, bindparam, func, select, update
+from sqlalchemy import BindParameter, Select, bindparam, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from tasks.reviews.answering import undoable
@@ -16,7 +16,7 @@ RECENT = 50  # answers that the median time is of
 MOST_UNDOABLE = 10
 
 _PERSON: BindParameter[int] = bindparam("person")
-_own = aliased(Assignment)
+_own, _first = aliased(Assignment), aliased(Assignment)
 _OF_BATCH = (
     select(func.count())
     .select_from(Assignment)
@@ -32,23 +32,28 @@ _TIMES = select(Annotation.milliseconds).where(*_ANSWERS).order_by(Annotation.id
 _SKIPPED = select(Annotation.item_id).where(
     Annotation.reviewer_id == _PERSON, Annotation.action == "skip", in_force()
 )  # fmt: skip
-_IN_OPEN_BATCHES = (
+_WAITING_TWICE = (  # items that wait for both opinions, of which a person can give one
+    select(func.count())
+    .select_from(Assignment)
+    .join(_first, (_first.item_id == Assignment.item_id) & (_first.slot == ORDINARY_SLOTS[0]))
+    .join(Item, Item.id == Assignment.item_id)
+    .join(Batch, Batch.id == Assignment.batch_id)
+    .where(Assignment.slot == ORDINARY_SLOTS[1], Assignment.done_at.is_(None), _first.done_at.is_(None))
+    .where(Item.set_aside_at.is_(None), Batch.closed_at.is_(None))
+)
+_WAITING_TOUCHED = (  # items that wait for somebody and that the reviewer holds, has answered or has skipped
+    select(func.count(Assignment.item_id.distinct()))
+    .join(Item, Item.id == Assignment.item_id)
+    .join(Batch, Batch.id == Assignment.batch_id)
+    .where(Assignment.slot.in_(ORDINARY_SLOTS), Assignment.done_at.is_(None))
+    .where(Item.set_aside_at.is_(None), Batch.closed_at.is_(None))
+    .where(Assignment.item_id.in_(select(_own.item_id).where(_own.reviewer_id == _PERSON).union(_SKIPPED)))
+)
+_HELD = (
     select(func.count())
     .select_from(Assignment)
     .join(Batch, Batch.id == Assignment.batch_id)
-    .where(Assignment.done_at.is_(None), Batch.closed_at.is_(None))
-)
-_NOT_THEIRS = (  # slots that wait for somebody else: of items that the reviewer has answered or skipped
-    _IN_OPEN_BATCHES.join(Item, Item.id == Assignment.item_id)
-    .where(Assignment.slot.in_(ORDINARY_SLOTS), Item.set_aside_at.is_(None))
-    .where(
-        Assignment.item_id.in_(
-            select(_own.item_id).where(_own.reviewer_id == _PERSON, _own.done_at.is_not(None)).union(_SKIPPED)
-        )
-    )
-)
-_THEIRS_ALONE = _IN_OPEN_BATCHES.where(  # gold cards and repeats that they hold
-    Assignment.reviewer_id == _PERSON, Assignment.slot.not_in(ORDINARY_SLOTS)
+    .where(Assignment.reviewer_id == _PERSON, Assignment.done_at.is_(None), Batch.closed_at.is_(None))
 )
 
 
@@ -69,11 +74,13 @@ def progress(session: Session, reviewer: Reviewer, *, now: datetime, undo_last: 
     batches = [_Counted.of(session, batch) for batch in open_batches(session)]
     first = next((batch for batch in batches if not batch.is_full), batches[-1] if batches else _Counted())
     person = {"person": reviewer.id}
-    not_theirs, theirs_alone = session.scalar(_NOT_THEIRS, person) or 0, session.scalar(_THEIRS_ALONE, person) or 0
     times = session.scalars(_TIMES, person).all()
     return Progress(
-        done=session.scalar(_ANSWERED, person) or 0,
-        left=sum(batch.waiting for batch in batches) - not_theirs + theirs_alone,
+        done=_number(session, _ANSWERED, **person),
+        left=sum(batch.waiting for batch in batches)
+        - _number(session, _WAITING_TWICE)
+        - _number(session, _WAITING_TOUCHED, **person)
+        + _number(session, _HELD, **person),
         batch_done=first.done,
         batch_quota=first.wanted,
         median_ms=float(median(times)) if times else None,
@@ -110,10 +117,10 @@ class _Counted:
     def of(cls, session: Session, batch: Batch) -> "_Counted":
         of = {"batch": batch.id}
         set_aside = session.scalars(_SET_ASIDE, of).all()
-        withdrawn = session.scalar(_WAITING_ASIDE, {**of, "items": set_aside}) if set_aside else 0
+        withdrawn = _number(session, _WAITING_ASIDE, **of, items=set_aside) if set_aside else 0
         return cls(
-            done=session.scalar(_DONE, of) or 0,
-            waiting=(session.scalar(_WAITING, of) or 0) - (withdrawn or 0),
+            done=_number(session, _DONE, **of),
+            waiting=_number(session, _WAITING, **of) - withdrawn,
             quota=batch.quota,
         )
 
@@ -125,3 +132,7 @@ class _Counted:
     @property
     def is_full(self) -> bool:
         return 0 < self.done >= self.wanted
+
+
+def _number(session: Session, statement: Select[tuple[int]], **values: object) -> int:
+    return session.scalar(statement, values) or 0
