@@ -1,7 +1,7 @@
 """What is asked of a judge with the right answer beside it, and how its verdicts are counted."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tasks.evaluation.intervals import Bootstrap, mean, with_interval
 from tasks.judging.examination.scorecard import Check, Limit, not_run
@@ -101,8 +101,6 @@ def question(
     *, better: str, worse: str, asked: Item, better_first: bool, group: str, kind: str, axis: str = ""
 ) -> Question:
     """A question of two texts that answer what `asked` does; which is shown first is the caller's."""
-    from dataclasses import replace
-
     good = replace(asked, answer=better, by="real")
     bad = replace(asked, answer=worse, by=kind)
     pair = Pair(first=good, second=bad) if better_first else Pair(first=bad, second=good)
