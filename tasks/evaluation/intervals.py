@@ -4,6 +4,7 @@ A figure is a function of how often each row was drawn, so a mean, a ratio of su
 under a curve are resampled alike. Letters: N rows, R resamples, K sums that a figure is made of.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,11 @@ class Score:
     value: float
     low: float
     high: float
+
+    def figures(self, name: str) -> dict[str, float | None]:
+        """As metrics: `<name>`, `<name>_low`, `<name>_high`; None where undefined, since JSON knows no NaN."""
+        ends = {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+        return {key: end if math.isfinite(end) else None for key, end in ends.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

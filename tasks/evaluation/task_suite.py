@@ -258,16 +258,12 @@ def _figures(scores: Mapping[str, Mapping[str, Score]], task: str) -> Figures:
     """`<name>_<task>_<metric>` with `_low` and `_high`."""
     figures: Figures = {}
     for name, found in scores.items():
-        figures |= _with_ends(f"{name}_{task}", found)
+        figures |= _flat(f"{name}_{task}", found)
     return figures
 
 
-def _with_ends(prefix: str, found: Mapping[str, Score]) -> Figures:
-    figures: Figures = {}
-    for metric, value in found.items():
-        key = f"{prefix}_{metric}"
-        figures |= {key: value.value, f"{key}_low": value.low, f"{key}_high": value.high}
-    return figures
+def _flat(prefix: str, found: Mapping[str, Score]) -> Figures:
+    return {key: end for metric, score in found.items() for key, end in score.figures(f"{prefix}_{metric}").items()}
 
 
 def _by_first_way(models: Mapping[str, Marked]) -> Scores:
@@ -336,4 +332,4 @@ def swap_figures(
     if not swaps:
         return {}
     found = swap_gap(list(original), list(turned), [swap.gender for swap in swaps], bootstrap=bootstrap)
-    return {f"{name}_swapped_texts": len(swaps)} | _with_ends(name, found)
+    return {f"{name}_swapped_texts": len(swaps)} | _flat(name, found)

@@ -61,15 +61,15 @@ def comparison_figures(board: Leaderboard) -> Figures:
     figures: Figures = {"judge": board.judge or None}
     for rates in board.rates:
         start = "_".join(filter(None, (key(rates.first), "vs", key(rates.second), key(rates.kind))))
-        figures |= _with_ends(f"{start}_win_rate", rates.win_rate)
-        figures |= _with_ends(f"{start}_length_controlled_win_rate", rates.length_controlled)
+        figures |= rates.win_rate.figures(f"{start}_win_rate")
+        figures |= rates.length_controlled.figures(f"{start}_length_controlled_win_rate")
         figures |= {f"{start}_verdicts": rates.verdicts, f"{start}_ties": rates.ties}
-        figures[f"{start}_longer_share"] = _known(rates.longer)
+        figures[f"{start}_longer_share"] = None if math.isnan(rates.longer) else rates.longer
     for name, standing in board.standings.items():
-        figures |= _with_ends(f"{key(name)}_win_rate", standing.win_rate)
-        figures |= _with_ends(f"{key(name)}_bradley_terry", standing.bradley_terry)
+        figures |= standing.win_rate.figures(f"{key(name)}_win_rate")
+        figures |= standing.bradley_terry.figures(f"{key(name)}_bradley_terry")
         for axis, found in standing.axes.items():
-            figures |= _with_ends(f"{key(name)}_{axis}_score", found.score)
+            figures |= found.score.figures(f"{key(name)}_{axis}_score")
     return figures | _coverage_figures(board.coverage)
 
 
@@ -88,14 +88,6 @@ def _coverage_figures(coverage: Coverage) -> Figures:
         "judge_flipped": coverage.flipped,
         "judge_flipped_share": coverage.flipped_share,
     }
-
-
-def _with_ends(name: str, score: Score) -> Figures:
-    return {name: _known(score.value), f"{name}_low": _known(score.low), f"{name}_high": _known(score.high)}
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _only_judge(scores: Sequence[ScoreRecord], pairs: Sequence[PairRecord]) -> str:

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from tasks.evaluation.intervals import Bootstrap, Measure, difference, interval, mean, ratio, with_interval
+from tasks.evaluation.intervals import Bootstrap, Measure, Score, difference, interval, mean, ratio, with_interval
 
 DRAWN = Bootstrap(resamples=2_000, confidence=0.95, seed=3)
 
@@ -59,3 +59,8 @@ def test_resamples_without_a_figure_are_left_out() -> None:
 
     score = with_interval(Measure(rows=3, statistic=only_where_the_first_was_drawn), DRAWN)
     assert (score.value, score.low, score.high) == (0.5, 0.5, 0.5)
+
+
+def test_what_is_undefined_is_null_among_the_figures() -> None:
+    score = Score(value=0.5, low=0.25, high=math.nan)
+    assert score.figures("rate") == {"rate": 0.5, "rate_low": 0.25, "rate_high": None}
