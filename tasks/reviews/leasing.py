@@ -20,7 +20,7 @@ from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, 
 TICK = timedelta(microseconds=1)  # leases of one moment differ by it: their order is the order of the cards
 AGAIN_WINDOW = 100  # answers looked back on for one to show again; older ones no longer are
 
-_other = aliased(Assignment)
+_other, _first = aliased(Assignment), aliased(Assignment)
 _PERSON: BindParameter[int] = bindparam("person")
 _WAITS = Assignment.done_at.is_(None)
 _IS_FREE = or_(Assignment.reviewer_id.is_(None), Assignment.lease_until < bindparam("now"))
@@ -40,11 +40,18 @@ _SKIPPED = exists().where(
     Annotation.action == "skip",
     in_force(),
 )
+_FIRST_IS_FREE = exists().where(
+    _first.item_id == Assignment.item_id,
+    _first.slot == ORDINARY_SLOTS[0],
+    _first.done_at.is_(None),
+    or_(_first.reviewer_id.is_(None), _first.lease_until < bindparam("now")),
+)
 _FREE_SLOTS = (
-    select(Assignment.item_id, Assignment.id)
+    select(Assignment.id)
     .join(Assignment.item)
     .where(Assignment.batch_id == bindparam("batch"), _WAITS, Assignment.slot.in_(ORDINARY_SLOTS), _IS_FREE)
     .where(Item.set_aside_at.is_(None), ~_SKIPPED)
+    .where(or_(Assignment.slot == ORDINARY_SLOTS[0], ~_FIRST_IS_FREE))  # so that nobody is given both
     .where(~exists().where(_other.item_id == Assignment.item_id, _other.reviewer_id == _PERSON))
     .order_by(Assignment.id)
     .limit(bindparam("most"))
@@ -149,11 +156,8 @@ class _Deal:
 
     def _free(self, batch: str, count: int) -> list[int]:
         """Of one batch; on PostgreSQL none that somebody else is just being given: those are locked."""
-        values = {"batch": batch, "person": self.reviewer.id, "now": self.now, "most": count * len(ORDINARY_SLOTS)}
-        first_of_item: dict[str, int] = {}
-        for item, number in self.session.execute(_FREE_SLOTS, values):
-            first_of_item.setdefault(item, number)
-        return list(first_of_item.values())[:count]
+        values = {"batch": batch, "person": self.reviewer.id, "now": self.now, "most": count}
+        return list(self.session.scalars(_FREE_SLOTS, values))
 
     def _first(self, ordinary: list[int], until: datetime) -> int | None:
         while ordinary:

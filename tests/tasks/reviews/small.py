@@ -139,8 +139,10 @@ def answer(session: Session, reviewer: Reviewer, submission: Submission, *, now:
     return answering.answer(session, reviewer, submission, rubric=RUBRIC, now=now)
 
 
-def skip(session: Session, reviewer: Reviewer, card: Card, *, now: datetime = NOW, **changes: Any) -> Receipt:
-    submission = sent(card, said={"reason": "unclear"})
+def skip(
+    session: Session, reviewer: Reviewer, card: Card, *, nonce: str | None = None, now: datetime = NOW, **changes: Any
+) -> Receipt:
+    submission = sent(card, nonce=nonce, said={"reason": "unclear"})
     return answering.skip(session, reviewer, submission, params=params(**changes), now=now)
 
 

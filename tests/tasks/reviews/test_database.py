@@ -97,15 +97,14 @@ def test_a_file_that_can_only_be_read_is_told(sqlite: str, tmp_path: Path) -> No
 
 def test_a_file_that_somebody_else_writes_is_told(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.reviews.database.WAIT_S", 0.2)
-    with open_database(sqlite) as database, open_database(sqlite) as other:
-        with other.session() as writing:
-            person(writing)
-            with pytest.raises(Unavailable, match=r"review\.db: database is locked"):
-                _write(database)
-            with pytest.raises(Unavailable, match=r"review\.db: busy"):
-                _write(other)
-            with database.reading() as session:  # nobody waits to read
-                assert chains.live(session) == []
+    with open_database(sqlite) as database, open_database(sqlite) as other, other.session() as writing:
+        person(writing)
+        with pytest.raises(Unavailable, match=r"review\.db: database is locked"):
+            _write(database)
+        with pytest.raises(Unavailable, match=r"review\.db: busy"):
+            _write(other)
+        with database.reading() as session:  # nobody waits to read
+            assert chains.live(session) == []
 
 
 def _write(database: Database) -> None:
