@@ -28,7 +28,7 @@ OK = PlainTextResponse("ok\n")
 class Holding(BaseModel):
     """What the page already has: the assignments of its prefetched cards, between spaces."""
 
-    holding: str = Field("", pattern=r"^[0-9 ]{0,400}$")
+    holding: str = Field("", pattern=r"^[0-9 ]{0,4000}$")
 
     @property
     def held(self) -> frozenset[int]:

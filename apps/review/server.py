@@ -1,5 +1,8 @@
 """Serves the page with uvicorn, in this process."""
 
+import contextlib
+import os
+import socket
 import webbrowser
 from pathlib import Path
 
@@ -8,13 +11,13 @@ import uvicorn
 from apps.review.access import Gate
 from apps.review.app import create_app
 from apps.review.service import now
-from apps.review.settings import Settings, load_settings
+from apps.review.settings import PORT, Settings, load_settings
 from tasks.judging.rubric import load_rubric
 from tasks.reviews import reviewers
 from tasks.reviews.database import Database, open_database
 from tasks.reviews.params import ReviewParams
 from tasks.reviews.tables import Reviewer
-from tasks.stage import load_params
+from tasks.stage import UserError, load_params
 
 RUBRIC = Path("rubric.yaml")
 OWNER = "owner"
@@ -24,15 +27,27 @@ def serve(host: str | None = None, port: int | None = None, *, open_browser: boo
     """Serves until it is stopped; prints the owner's link first. host, port: without them the environment's."""
     settings = load_settings(host=host, port=port)
     params, rubric = load_params(ReviewParams, "review"), load_rubric(RUBRIC)
-    database = open_database()
-    link = owner_link(settings, database)
-    print(f"review: {settings.address} (Ctrl+C ends it)\nthe owner's way in: {link}", flush=True)
-    if open_browser:
-        webbrowser.open(link)
-    uvicorn.run(
-        create_app(settings, database, params, rubric), host=settings.host, port=settings.port, log_level="warning",
-        access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=5,
-    )  # fmt: skip
+    with _listening(settings) as listening, open_database() as database:
+        link = owner_link(settings, database)
+        print(f"review: {settings.address} (Ctrl+C ends it)\nthe owner's way in: {link}", flush=True)
+        if open_browser:
+            webbrowser.open(link)
+        config = uvicorn.Config(
+            create_app(settings, database, params, rubric), log_level="warning", access_log=False,
+            server_header=False, proxy_headers=False, timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """The socket, before anything else is done. Raises UserError where its address is taken or none of this machine."""
+    host, port = settings.host.strip("[]"), settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise UserError(f"{host}:{port}: {os.strerror(error.errno or 0)}; choose another --port or {PORT}") from None
 
 
 def owner_link(settings: Settings, database: Database) -> str:

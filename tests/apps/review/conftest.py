@@ -44,13 +44,14 @@ def database(served: Served) -> Iterator[Database]:
 
 
 @pytest.fixture
-def publish(database: Database) -> Callable[..., None]:
-    """Publishes items as the only batch."""
+def publish(database: Database) -> Callable[..., str]:
+    """Publishes items as the only open batch; returns its name."""
 
-    def publish(*items: Filling) -> None:
+    def publish(*items: Filling) -> str:
         with database.reading() as session:
-            number = session.query(Batch).count()
-        fill(database, items, batch=f"batch-{number}")
+            name = f"batch-{session.query(Batch).count()}"
+        fill(database, items, batch=name)
+        return name
 
     return publish
 

@@ -21,7 +21,7 @@ from tests.apps.review.member import answer, joined, order_of
 
 pytestmark = pytest.mark.server
 
-Publish = Callable[..., None]
+Publish = Callable[..., str]
 
 
 @pytest.fixture

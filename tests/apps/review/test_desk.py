@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from apps.review.access import Gate
+from tasks.reviews import reviewers
 from tasks.reviews.database import Database
 from tasks.reviews.tables import Annotation, Item
 from tests.apps.review.desk import A_RATING, KEYS, Desk, at_the_desk
@@ -13,7 +15,7 @@ from tests.apps.review.filled import STORIES, Filling, Served, invite, rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
-Publish = Callable[..., None]
+Publish = Callable[..., str]
 ALL_KINDS = [Filling(kind="choice"), Filling(kind="ranking"), Filling(kind="rating"), Filling(kind="correction")]
 
 
@@ -164,6 +166,37 @@ def test_an_answer_whose_receipt_was_lost_is_stored_once(
         desk.page.wait_for_function("() => !Object.keys(sessionStorage).some((name) => name.startsWith('outbox:'))")
         assert desk.card != before
     assert [row.decision["winner"] == row.sides[1] for row in rows(database, name="Resends")] == [True, False]
+
+
+def test_an_answer_waits_for_a_reader_whose_session_ended(
+    browser: Any, served: Served, database: Database, publish: Publish
+) -> None:
+    publish(Filling(kind="choice"))
+    with at_the_desk(browser, served, invite(database, served.settings, "Ended")) as desk:
+        desk.read()
+        with database.session() as session:
+            reviewers.revoke(session, "Ended")
+        desk.press("ArrowLeft")
+        desk.page.get_by_text("Your last answer is kept in this tab").wait_for()
+        with database.session() as session:
+            link = Gate(served.settings).invite_link(reviewers.admit(session, "Ended"))
+        desk.page.goto(link)
+        desk.page.get_by_role("button", name="Begin reading").click()
+        desk.page.wait_for_selector(".nothing")
+    assert [row.action for row in rows(database, name="Ended")] == ["answer"]
+
+
+def test_a_long_correction_in_another_script_is_stored(
+    browser: Any, served: Served, database: Database, publish: Publish
+) -> None:
+    publish(Filling(kind="correction"))
+    text = "жил-был у бабушки " * 1_100
+    with at_the_desk(browser, served, invite(database, served.settings, "Long")) as desk:
+        desk.read()
+        desk.page.fill("textarea", text)
+        desk.press("Control+Enter")
+        desk.page.wait_for_selector(".nothing")
+    assert last(database, "Long").decision == {"text": text.strip()}
 
 
 def test_two_quick_presses_answer_one_card(browser: Any, served: Served, database: Database, publish: Publish) -> None:

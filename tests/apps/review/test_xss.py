@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tasks.reviews.database import Database
-from tasks.reviews.tables import Batch
 from tests.apps.review.desk import Desk, at_the_desk
 from tests.apps.review.filled import Filling, Served, invite
 
@@ -40,7 +39,7 @@ def test_there_are_enough() -> None:
     assert len(set(HOSTILE)) >= 50
 
 
-def test_no_text_of_a_card_runs(browser: Any, served: Served, database: Database, publish: Callable[..., None]) -> None:
+def test_no_text_of_a_card_runs(browser: Any, served: Served, database: Database, publish: Callable[..., str]) -> None:
     publish(*items())
     with at_the_desk(browser, served, invite(database, served.settings, "Safe")) as desk:
         for group in GROUPS:
@@ -82,11 +81,9 @@ def test_no_name_runs_on_the_way_in(browser: Any, served: Served, links: list[st
 
 
 def test_nothing_runs_on_the_owners_pages(
-    browser: Any, served: Served, database: Database, links: list[str], publish: Callable[..., None]
+    browser: Any, served: Served, database: Database, links: list[str], publish: Callable[..., str]
 ) -> None:
-    publish(*items())
-    with database.reading() as session:
-        batch = session.query(Batch.id).order_by(Batch.published_at.desc(), Batch.id.desc()).first()[0]
+    batch = publish(*items())
     answer_first(browser, served, links[0])
     with at_the_desk(browser, served, invite(database, served.settings, "<b>Boss</b>", "owner")) as desk:
         assert {as_seen(name) for name in NAMES} <= set(desk.page.locator("tbody .name").all_inner_texts())
