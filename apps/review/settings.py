@@ -60,7 +60,7 @@ def load_settings(
     return Settings(
         host=bind,
         port=_port(environment.get(PORT, "")) if port is None else port,
-        hosts=hosts if not is_loopback(bind) else (*hosts, *OWN_HOSTS),
+        hosts=(*hosts, *OWN_HOSTS),  # this machine's own for the probe of a container's health
         is_https=_is_https(environment.get(HTTPS, "false")),
         secret=secret or _kept_secret(secret_file),
         prefect_api=environment.get("PREFECT_API_URL") or None,

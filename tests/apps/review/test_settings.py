@@ -29,7 +29,8 @@ def test_an_open_bind_needs_a_secret_and_hosts(tmp_path: Path, host: str) -> Non
             settings(tmp_path, host=host, **environment)
     found = settings(tmp_path, host=host, SECRET=SECRET, HOSTS="review.example")
     assert found.address == "http://review.example:8100"
-    assert found.hosts == ("review.example",)
+    assert "review.example" in found.hosts
+    assert host not in found.hosts or host == "review.example"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
