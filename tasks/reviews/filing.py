@@ -93,11 +93,18 @@ def _track(files: Sequence[Path]) -> str:
     new = [str(file) for file in files if not file.with_name(f"{file.name}.dvc").exists()]
     if not new:
         return ""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "add", *new]
+    why = _add(new)
+    if why:
+        log.warning("dvc add %s: %s; the next collection tries again", " ".join(new), why)
+    return why
+
+
+def _add(files: Sequence[str]) -> str:
+    here = Path.cwd()
+    if not any((folder / ".dvc").is_dir() for folder in (here, *here.parents)):
+        return "this folder is not under DVC, `dvc init` puts it there"
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "add", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return ""
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("ERROR")]
     why = (lines or done.stderr.splitlines() or ["dvc failed"])[0].removeprefix("ERROR: ")
-    log.warning("dvc add %s: %s; the next collection tries again", " ".join(new), why)
-    return why
+    return why if done.returncode else ""
