@@ -1,0 +1,234 @@
+"""The run of `align`: from the starting model to the aligned one, stopped where a bound is passed."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from model.batches import PackedBatches
+from model.checkpoint import Checkpoints, save_model
+from model.decoder import Decoder
+from model.documents import read_documents
+from model.lora import LoraConfig, add_lora, merge_lora, save_adapter, trainable_parameters
+from model.preferences.batches import PreferenceBatches, Replay
+from model.preferences.bounds import Bounds, Breach
+from model.preferences.judged import Judged, Reference
+from model.preferences.losses import PreferenceConfig
+from model.preferences.objective import PreferenceObjective
+from model.training import Result, Trainer
+from tasks import stage, training
+from tasks.aligning.answering import Questions, Said
+from tasks.aligning.data import Inputs, check_model, read_data
+from tasks.aligning.start import starting_point
+from tasks.aligning.watching import FORGETTING, WATCHED, HeldOut, StepLog, Watch, last_good
+from tasks.chat import END_OF_TURN, encode_chats, write_generation_config
+from tasks.tokenizer_kinds import load_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from tasks.align import AlignParams
+
+log = logging.getLogger(__name__)
+
+CURVE = (
+    WATCHED,
+    "val/accuracy",
+    "val/margin",
+    "val/kl_from_reference",
+    "val/chosen_log_prob_per_token",
+    "val/rejected_log_prob_per_token",
+    "val/length_ratio",
+    "val/distinct_2",
+    FORGETTING,
+)
+
+
+def run(params: AlignParams, inputs: Inputs, *, aligned: Path, metrics: Path, curve: Path) -> None:
+    config, bounds = _config(params), _bounds(params)
+    codec = load_tokenizer(inputs.model / "tokenizer.json")
+    training.prepare_torch(params)
+    decoder, precision = training.load_base(params, inputs.model)
+    check_model(inputs, decoder)
+    data = read_data(params, inputs, codec=codec, decoder=decoder)
+    compiled = training.compile_layers(params, decoder, precision=precision)
+    facts = [precision, str(compiled), decoder.device.type]
+    checkpoints = Checkpoints(
+        stage.STATE / "checkpoints" / "align" / training.run_key(params, inputs.files(), facts=facts)
+    )
+    questions = Questions(data.prompts, params.sampling, codec=codec, count=params.sampled_answers, seed=params.seed)
+    start = starting_point(checkpoints.folder / "reference.safetensors", decoder, data, questions)
+    trained = _adapt(params, decoder)
+    batches = _batches(params, inputs, data.train, start.train, decoder)
+    params = _shortened(params, batches)
+    epochs = f"{batches.epochs_at(params.steps):.2f} epochs of {len(data.train)} examples, {params.loss}"
+    training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
+    held_out = HeldOut(
+        pairs=data.held_out,
+        reference=start.held_out,
+        config=config,
+        questions=questions,
+        said=start.said,
+        text=read_documents(inputs.tokens, "validation"),
+    )
+    watch = _watch(params, held_out, bounds, codec)
+    result = _train(params, decoder, config=config, batches=batches, watch=watch, checkpoints=checkpoints)
+    kept = result.progress.step
+    if watch.breach is not None:
+        decoder, kept = last_good(checkpoints, lambda: _adapted(params, inputs.model), decoder)
+        log.warning("the state after step %d of %d is kept", kept, params.steps)
+    _write(params, inputs, decoder, aligned)
+    training.write_curve(curve, result, CURVE)
+    final = held_out.figures(decoder, limit=params.final_evaluation_documents)
+    figures = {
+        **training.run_figures(result),
+        **data.figures,
+        **_final_figures(final, start.said),
+        **_stopped(watch.breach, result.progress.step, kept),
+        "parameters": decoder.parameter_count(),
+        "parameters_trained": trained,
+        "train_epochs": batches.epochs_at(kept),
+    }
+    stage.write_metrics(metrics, figures)
+    checkpoints.remove()
+    _tell(figures, aligned)
+
+
+def _config(params: AlignParams) -> PreferenceConfig:
+    return PreferenceConfig(
+        loss=params.loss,
+        beta=params.beta,
+        label_smoothing=params.label_smoothing,
+        per_token=params.per_token,
+        sft_weight=params.sft_weight,
+        desirable_weight=params.kto.desirable_weight,
+        undesirable_weight=params.kto.undesirable_weight,
+    )
+
+
+def _bounds(params: AlignParams) -> Bounds:
+    return Bounds(**params.bounds.model_dump())
+
+
+def _adapt(params: AlignParams, decoder: Decoder) -> int:
+    """Freeze and wrap the model where LoRA is wanted; how many numbers are trained."""
+    if params.method == "lora":
+        lora = LoraConfig(rank=params.lora.rank, alpha=params.lora.alpha, targets=params.lora.targets)
+        add_lora(decoder, lora, generator=torch.Generator().manual_seed(params.seed))
+    return trainable_parameters(decoder)
+
+
+def _adapted(params: AlignParams, folder: Path) -> Decoder:
+    """The starting model, as it is trained."""
+    decoder = training.load_base(params, folder)[0]
+    _adapt(params, decoder)
+    return decoder
+
+
+def _batches(
+    params: AlignParams, inputs: Inputs, judged: Judged, reference: Reference, decoder: Decoder
+) -> PreferenceBatches:
+    context = decoder.config.context
+    return PreferenceBatches(
+        judged,
+        reference,
+        context=context,
+        rows=training.rows_of_a_batch(params, context),
+        micro_rows=training.micro_rows(params, context, decoder.device),
+        seed=params.seed,
+        replay=_replay(params, inputs, context),
+    )
+
+
+def _replay(params: AlignParams, inputs: Inputs, context: int) -> Replay | None:
+    if not params.replay.share:
+        return None
+    folder = inputs.mixture / "tokens" if params.replay.source == "mixture" else inputs.tokens
+    rows = PackedBatches(
+        read_documents(folder, "train"), context=context, rows=1, packing="whole", isolate=True, seed=params.seed
+    )
+    return Replay(source=rows, share=params.replay.share, weight=params.replay.weight)
+
+
+def _shortened(params: AlignParams, batches: PreferenceBatches) -> AlignParams:
+    """The parameters with the budget that the epochs leave."""
+    if params.epochs is None:
+        return params
+    most = math.ceil(params.epochs * batches.steps_of_epoch()) * params.batch_tokens
+    return params.model_copy(update={"budget_tokens": min(params.budget_tokens, most)})
+
+
+def _watch(params: AlignParams, held_out: HeldOut, bounds: Bounds, codec: Tokenizer) -> Watch:
+    asked = [[{"role": "user", "content": prompt}] for prompt in params.sampling.prompts]
+    prompts = [chat.ids for chat in encode_chats(codec, asked, ask=True)]
+    samples = training.Samples(params.sampling, name="align", prompts=prompts, codec=codec, stop=END_OF_TURN)
+    return Watch(held_out, bounds, samples, limit=params.evaluation_documents, seed=params.seed)
+
+
+def _train(
+    params: AlignParams,
+    decoder: Decoder,
+    *,
+    config: PreferenceConfig,
+    batches: PreferenceBatches,
+    watch: Watch,
+    checkpoints: Checkpoints,
+) -> Result:
+    objective = PreferenceObjective(config)
+    loop = training.trainer(
+        params,
+        decoder,
+        batches=batches,
+        objective=objective,
+        evaluate=watch,
+        watch=WATCHED,
+        checkpoints=checkpoints,
+        metrics=StepLog(stage.STATE / "runs" / "align" / "metrics.jsonl", objective.figures),
+    )
+    watch.stop = lambda: _end(loop)
+    result = loop.run()
+    stage.timings(train_tokens_per_s=result.tokens_per_s)
+    return result
+
+
+def _end(run: Trainer) -> None:
+    """Have the loop end after the evaluation that it is in; a plateau would plan anew."""
+    run.config = replace(run.config, patience=None)
+    run.progress.steps = run.progress.step
+
+
+def _write(params: AlignParams, inputs: Inputs, decoder: Decoder, folder: Path) -> None:
+    """Write a plain model, LoRA's adapter beside it where there is one."""
+    if params.method == "lora":
+        save_adapter(folder / "adapter", decoder)
+        merge_lora(decoder)
+    decoder.eval()
+    save_model(folder, decoder, tokenizer=inputs.model / "tokenizer.json")
+    write_generation_config(folder)
+
+
+def _final_figures(final: dict[str, float], said: Said) -> dict[str, float]:
+    """The last evaluation by the names of the metrics file: without val/ but where it would be mistaken."""
+    plain = {name.removeprefix("val/"): value for name, value in final.items()}
+    named = {f"val_{name}": plain.pop(name) for name in ("loss", "bits_per_byte")}
+    reference = {"reference_distinct_2": said.distinct_2, "reference_sampled_tokens": said.tokens / said.answers}
+    return plain | named | reference
+
+
+def _stopped(breach: Breach | None, step: int, kept: int) -> dict[str, str | float | None]:
+    return {
+        "stopped_by": None if breach is None else breach.name,
+        "stopped_at": None if breach is None else breach.value,
+        "stopped_at_step": None if breach is None else step,
+        "kept_step": kept,
+    }
+
+
+def _tell(figures: dict[str, float | int | str | None], folder: Path) -> None:
+    names = ("accuracy", "margin", "kl_from_reference", "length_ratio", "chosen_log_prob_gain_per_token")
+    log.info("%s; the model is in %s", ", ".join(f"{name} {figures[name]:.4f}" for name in names), folder)
