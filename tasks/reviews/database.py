@@ -126,6 +126,8 @@ def _parsed(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise UserError(f"{ADDRESS_VARIABLE}: not a database's address; {ALLOWED}") from None
+    if "@" in (parsed.host or ""):  # the end of a password, taken for a host's name
+        raise UserError(f"{ADDRESS_VARIABLE}: an @ in the password is written %40; {ALLOWED}")
     if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):

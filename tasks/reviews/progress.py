@@ -1,10 +1,11 @@
 """How far a reviewer and a batch are, and which batches are full."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from sqlalchemy import BindParameter, Select, bindparam, func, select, update
+from sqlalchemy import BindParameter, Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from tasks.reviews.answering import undoable
@@ -35,11 +36,11 @@ _SKIPPED = select(Annotation.item_id).where(
 _WAITING_TWICE = (  # items that wait for both opinions, of which a person can give one
     select(func.count())
     .select_from(Assignment)
-    .join(_first, (_first.item_id == Assignment.item_id) & (_first.slot == ORDINARY_SLOTS[0]))
-    .join(Item, Item.id == Assignment.item_id)
-    .join(Batch, Batch.id == Assignment.batch_id)
-    .where(Assignment.slot == ORDINARY_SLOTS[1], Assignment.done_at.is_(None), _first.done_at.is_(None))
-    .where(Item.set_aside_at.is_(None), Batch.closed_at.is_(None))
+    .where(Assignment.batch_id == bindparam("batch"), Assignment.slot == ORDINARY_SLOTS[1])
+    .where(Assignment.done_at.is_(None), Assignment.item_id.not_in(bindparam("items", expanding=True)))
+    .where(
+        exists().where(_first.item_id == Assignment.item_id, _first.slot == ORDINARY_SLOTS[0], _first.done_at.is_(None))
+    )
 )
 _WAITING_TOUCHED = (  # items that wait for somebody and that the reviewer holds, has answered or has skipped
     select(func.count(Assignment.item_id.distinct()))
@@ -55,6 +56,9 @@ _HELD = (
     .join(Batch, Batch.id == Assignment.batch_id)
     .where(Assignment.reviewer_id == _PERSON, Assignment.done_at.is_(None), Batch.closed_at.is_(None))
 )
+
+_OF_PERSON = select(_ANSWERED.scalar_subquery(), _WAITING_TOUCHED.scalar_subquery(), _HELD.scalar_subquery())
+_COUNTS = select(_DONE.scalar_subquery(), _WAITING.scalar_subquery())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +78,11 @@ def progress(session: Session, reviewer: Reviewer, *, now: datetime, undo_last: 
     batches = [_Counted.of(session, batch) for batch in open_batches(session)]
     first = next((batch for batch in batches if not batch.is_full), batches[-1] if batches else _Counted())
     person = {"person": reviewer.id}
+    done, touched, held = session.execute(_OF_PERSON, person).one()
     times = session.scalars(_TIMES, person).all()
     return Progress(
-        done=_number(session, _ANSWERED, **person),
-        left=sum(batch.waiting for batch in batches)
-        - _number(session, _WAITING_TWICE)
-        - _number(session, _WAITING_TOUCHED, **person)
-        + _number(session, _HELD, **person),
+        done=done,
+        left=sum(batch.waiting - batch.waiting_twice(session) for batch in batches) - touched + held,
         batch_done=first.done,
         batch_quota=first.wanted,
         median_ms=float(median(times)) if times else None,
@@ -107,22 +109,31 @@ def tell_full(session: Session, batch: str, now: datetime) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Counted:
-    """A batch's ordinary assignments, without those that wait for an item that was set aside."""
+    """A batch's ordinary assignments. waiting: without those of items that were set aside."""
 
+    batch: str = ""
     done: int = 0
     waiting: int = 0
     quota: int = 0
+    set_aside: Sequence[str] = ()
 
     @classmethod
     def of(cls, session: Session, batch: Batch) -> "_Counted":
         of = {"batch": batch.id}
         set_aside = session.scalars(_SET_ASIDE, of).all()
         withdrawn = _number(session, _WAITING_ASIDE, **of, items=set_aside) if set_aside else 0
+        done, waiting = session.execute(_COUNTS, of).one()
         return cls(
-            done=_number(session, _DONE, **of),
-            waiting=_number(session, _WAITING, **of) - withdrawn,
+            batch=batch.id,
+            done=done,
+            waiting=waiting - withdrawn,
             quota=batch.quota,
+            set_aside=set_aside,
         )
+
+    def waiting_twice(self, session: Session) -> int:
+        """How many items wait for two people."""
+        return _number(session, _WAITING_TWICE, batch=self.batch, items=self.set_aside)
 
     @property
     def wanted(self) -> int:

@@ -5,6 +5,7 @@ import unicodedata
 from datetime import datetime
 
 from sqlalchemy import bindparam, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tasks.reviews.tables import Reviewer, Role
@@ -23,11 +24,15 @@ _LOCKED = (
 def add(session: Session, name: str, role: Role, now: datetime) -> Reviewer:
     """A new reviewer under a pseudonym that says nothing of the name. Raises UserError where the name is taken."""
     name = cleaned(name)
+    taken = UserError(f"there is a reviewer '{name}' already; names are unique")
     if session.scalar(select(Reviewer).where(Reviewer.name == name)):
-        raise UserError(f"there is a reviewer '{name}' already; names are unique")
+        raise taken
     reviewer = Reviewer(name=name, pseudonym=_pseudonym(session), role=role, added_at=now)
     session.add(reviewer)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:  # added by somebody else since
+        raise taken from None
     return reviewer
 
 

@@ -54,6 +54,7 @@ def test_it_is_a_file_in_var_unless_an_address_is_given(monkeypatch: pytest.Monk
         ("mysql://user:sesame@host/x", "'mysql' is not supported"),
         ("sqlite://", "in memory is lost"),
         ("sqlite:///:memory:", "in memory is lost"),
+        ("postgresql://user:open@sesame@host/x", "an @ in the password is written %40"),
         ("postgresql://user:sesame@host:port/x", "not a database's address"),
     ],
 )

@@ -14,6 +14,7 @@ from tasks.reviews import chains
 from tasks.reviews.answering import AlreadyAnswered, Submission
 from tasks.reviews.database import Database, Unavailable, open_database
 from tasks.reviews.tables import Annotation, Assignment, Item, Reviewer
+from tasks.stage import UserError
 from tests.tasks.reviews.postgresql import Server
 from tests.tasks.reviews.racing import answer_everything, ended, open_it, send, skip_once, started
 from tests.tasks.reviews.small import answer, deal, fresh_nonce, person, publish, sent, undo
@@ -128,6 +129,19 @@ def test_tabs_that_reload_at_once_are_given_the_same_cards(review_database: Data
 
     with ThreadPoolExecutor(8) as pool:
         assert len({tuple(numbers) for numbers in pool.map(load, range(8))}) == 1
+
+
+def test_one_name_added_twice_at_once_is_one_reviewer(review_database: Database) -> None:
+    def add(_: int) -> bool:
+        try:
+            with review_database.session() as session:
+                person(session)
+                return True
+        except UserError:
+            return False
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(add, range(6))) == [False] * 5 + [True]
 
 
 def test_two_who_skip_an_item_at_once_set_it_aside(review_database: Database, review_address: str) -> None:
