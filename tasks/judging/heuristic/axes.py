@@ -18,14 +18,21 @@ MOST_CREATIVE = 4.5  # of what counting can see
 AGE = {"rare_words": 0.5, "unfamiliar_words": 0.5, "word_length": 0.25, "sentence_length": 0.25}
 GRAMMAR = {
     "bits_per_letter": 0.15, "likelihood": 0.15, "worst_windows": 0.1, "meeting_place": 0.1, "repairs": 0.5,
-    "misspelt_words": 1.0, "slips": 0.5,
+    "misspelt_words": 1.0, "slips": 0.5, "broken_rules": 1.0,
 }  # fmt: skip
 STORY = {
     "order": 0.4, "early_mentions": 0.2, "newcomers": 0.4, "opening_kept": 0.6, "ending": 0.25, "closing": 0.25,
     "beginning": 0.2, "shortness": 0.3,
 }  # fmt: skip
 CREATIVITY = {"repetition": 0.8, "distinct_words": 0.4, "copied": 0.4, "fresh_words": 0.3}
-QUALITY = {"bits_per_letter": 0.3, "likelihood": 0.3, "misspelt_words": 0.8, "slips": 0.4, "repetition": 0.5}
+QUALITY = {
+    "bits_per_letter": 0.3,
+    "likelihood": 0.3,
+    "misspelt_words": 0.8,
+    "slips": 0.4,
+    "broken_rules": 0.8,
+    "repetition": 0.5,
+}
 COHERENCE = {"worst_windows": 0.6, "repetition": 0.6}
 
 
@@ -202,6 +209,7 @@ PLAIN: Mapping[str, str] = {
     "meeting_place": "unlikely words where prompt and answer meet",
     "misspelt_words": "words that are in no dictionary",
     "slips": "missing capitals, marks or quotes, a for an, doubled words",
+    "broken_rules": "broken rules of grammar",
     "repairs": "words whose place another form, an article or another order would fill better",
     "rare_words": "rare words",
     "word_length": "long words",

@@ -19,7 +19,7 @@ from tasks.judging.judge import JudgeId, check_lists
 from tasks.judging.records import Grade, Item, Pair, PairRecord, RankRecord, ScoreRecord, Status, Winner
 from tasks.judging.rubric import Rubric
 
-REVISION = "1"  # of the code in this package, raised by hand where verdicts change
+REVISION = "2"  # of the code in this package, raised by hand where verdicts change
 KNOWN_WORDS = 3  # granted to every text, so that one strange word of a short answer makes it no foreign one
 LEAST_WORDS = 8  # of a story
 AT_ONCE = 500  # answers that are measured together: some 100,000 small texts for the language model

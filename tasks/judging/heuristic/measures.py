@@ -9,6 +9,7 @@ import numpy as np
 
 from tasks.cleaning.words import hash_words, ngrams, split_words
 from tasks.evaluation.language import sentences, stem, tokens
+from tasks.judging.heuristic.english import count_broken
 from tasks.judging.heuristic.faults import Forms, forms_of, repair_gains
 from tasks.judging.heuristic.language_model import Floats, LanguageModel, WordBits
 from tasks.judging.heuristic.params import HeuristicParams
@@ -38,6 +39,7 @@ MEASURES: Mapping[str, Scale] = {
     "repairs": Scale("high", 0.02),  # bits a word that small repairs of the likeliest faults would save
     "misspelt_words": Scale("high", 0.01),  # share of the words
     "slips": Scale("high", 0.15),  # of capitals, marks, quotes, articles and doubled words, a sentence
+    "broken_rules": Scale("high", 0.1),  # of English grammar, a sentence
     "rare_words": Scale("high", 0.03),  # share of the words
     "unfamiliar_words": Scale("high", 0.03),  # share of the words, names left out, that no known story has
     "word_length": Scale("high", 0.3, free=1.0),  # letters
@@ -64,8 +66,8 @@ FRESH_LIMIT = 2.0  # bits over frequency up to which a word is likely where it s
 _MARKS = re.compile(r"[.!?…:;,][\"'”’)]*$")
 _INSIDE = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+\b")  # a name: written with a capital inside a sentence
 _FULL_STOP = re.compile(r"[.!?…][\"'”’)]*$")
-_ARTICLE = re.compile(r"\b(?:a (?=[aeio]\w)|an (?=[^aeiouh\W\d]))", re.IGNORECASE)
-_ARTICLE_FINE = re.compile(r"a (?:on(?:e|ce)|eu|ew|use|uni)", re.IGNORECASE)
+_ARTICLE = re.compile(r"\b(?:a (?=[aeiou]\w)|an (?=[^aeiouh\W\d]))", re.IGNORECASE)
+_ARTICLE_FINE = re.compile(r"a (?:on(?:e|ce)|eu|ew|us[aeu]|uni|uku|ut[ei])", re.IGNORECASE)
 _DOUBLED = re.compile(r"\b([a-z']+) \1\b(?! \1)", re.IGNORECASE)
 _MAY_DOUBLE_WORDS = (
     "had that very so no yes ha hop knock tick tap drip peck oh far long big many on and really bye hush "
@@ -149,6 +151,7 @@ def _of_words(reading: Reading, knowledge: Knowledge, params: HeuristicParams) -
     return {
         "misspelt_words": len(misspelt(reading.answer, vocabulary)) / max(1, len(own)),
         "slips": slips(reading),
+        "broken_rules": broken_rules(reading),
         "unfamiliar_words": vocabulary.unknown_share(plain),
         "rare_words": len(vocabulary.rare(plain, per_million=params.rare_per_million)) / max(1, len(plain)),
         "word_length": sum(map(len, plain)) / max(1, len(plain)),
@@ -209,6 +212,12 @@ def slips(reading: Reading) -> float:
     doubled = sum(m[1].lower() not in _MAY_DOUBLE for m in _DOUBLED.finditer(reading.answer))
     unfinished = not open_end and not _FULL_STOP.search(reading.answer)
     return (small + open_end + quotes + articles + doubled + unfinished) / len(told)
+
+
+def broken_rules(reading: Reading) -> float:
+    """Faults that rules of English grammar are sure of; a sentence."""
+    answer = reading.sentences[reading.first_sentence :]
+    return count_broken(answer) / len(answer) if answer else 0.0
 
 
 def newcomers(text: str) -> float:

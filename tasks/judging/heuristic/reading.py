@@ -42,6 +42,12 @@ class Reading:
         return sentences(self.whole)
 
     @cached_property
+    def first_sentence(self) -> int:
+        """How many sentences of the whole text are over before the answer begins."""
+        before = sentences(self.whole[: self.begins])
+        return sum(one == other for one, other in zip(before, self.sentences, strict=False))
+
+    @cached_property
     def first_word(self) -> int:
         """How many words between blanks stand before the answer's first; not one that it goes on with."""
         before = self.whole[: self.begins]

@@ -9,6 +9,7 @@ from importlib import resources
 import yaml
 
 DANGERS = "dangers.yaml"
+GRAMMAR = "tasks.judging.heuristic.english"
 
 
 def danger(text: str) -> str | None:
@@ -23,6 +24,8 @@ def danger(text: str) -> str | None:
 def rules_hash() -> str:
     """First 8 hex digits of the SHA-256 of the rules: other rules are another judge."""
     held = [_read("tasks.judging.heuristic", DANGERS), _read("tasks.judging", "injection.py")]
+    package = resources.files(GRAMMAR)
+    held += [_read(GRAMMAR, name) for name in sorted(one.name for one in package.iterdir()) if name.endswith(".py")]
     return hashlib.sha256("".join(held).encode()).hexdigest()[:8]
 
 
