@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -145,10 +145,10 @@ def _log(trace: "Trace | None", row: Feedback, answer: Answer) -> int:
 
     if trace is None:
         raise OSError(f"the trace of answer {answer.judged_item} did not arrive")
-    there = {_key(one) for one in trace.info.assessments or ()}
+    there = {_key(one.name, one.metadata or {}) for one in trace.info.assessments or ()}
     about = {"annotation": str(row.annotation), "batch": row.batch, "item": row.item, "answer": answer.generation}
     source = AssessmentSource(source_type="HUMAN", source_id=row.reviewer)
-    new = [said for said in said_of(row, answer) if (said.name, row.batch, str(row.annotation)) not in there]
+    new = [said for said in said_of(row, answer) if _key(said.name, about) not in there]
     for said in new:
         mlflow.log_feedback(
             trace_id=trace.info.trace_id,
@@ -160,6 +160,6 @@ def _log(trace: "Trace | None", row: Feedback, answer: Answer) -> int:
     return len(new)
 
 
-def _key(assessment: Any) -> tuple[str, str, str]:
-    metadata = assessment.metadata or {}
-    return assessment.name, metadata.get("batch", ""), metadata.get("annotation", "")
+def _key(name: str, about: Mapping[str, str]) -> tuple[str, ...]:
+    """What an assessment is known by: sent twice, it is there once."""
+    return name, about.get("batch", ""), about.get("annotation", ""), about.get("answer", "")
