@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
 TEMPLATES = HERE / "templates"
 A_YEAR_S = 31_536_000
+SHORT = 160  # characters: a text that is read in the request itself
 
 
 @cache
@@ -35,7 +36,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters["paragraphs"] = paragraphs
     environment.filters["words"] = lambda name: str(name).replace("_", " ")
-    environment.globals["version"] = page_version()
+    environment.globals.update(version=page_version(), asked=asked, short=SHORT)
     return environment
 
 
@@ -49,6 +50,14 @@ def paragraphs(text: str) -> list[str]:
         elif found[-1]:
             found.append([])
     return ["\n".join(paragraph) for paragraph in found if paragraph]
+
+
+def asked(prompt: str, document: str) -> tuple[str, str]:
+    """What is asked, and the text that it is about where that is shown beside it: nobody reads one text twice."""
+    if not document or document not in prompt:
+        return prompt, document
+    instruction = "\n\n".join(part.strip() for part in prompt.split(document, 1) if part.strip())
+    return (instruction, document) if instruction and len(document) > SHORT else (prompt, "")
 
 
 def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:

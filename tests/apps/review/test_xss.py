@@ -6,22 +6,23 @@ from typing import Any
 
 import pytest
 
-from tasks.reviews.database import Database
+from tasks.reviews.database import Database, open_database
 from tests.apps.review.desk import Desk, at_the_desk
 from tests.apps.review.filled import Filling, Served, invite
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 HOSTILE = [line for line in Path(__file__).with_name("xss.txt").read_text(encoding="utf-8").splitlines() if line]
+TEXTS = ["\n\n".join(HOSTILE[at : at + 4]) for at in range(0, len(HOSTILE), 4)]
 ANSWERS = 4
-GROUPS = [(HOSTILE * 2)[at : at + ANSWERS] for at in range(0, len(HOSTILE), ANSWERS)]
+GROUPS = [(TEXTS * 2)[at : at + ANSWERS] for at in range(0, len(TEXTS), ANSWERS)]
 NAMES = [f"{at} {line}"[:80] for at, line in enumerate(HOSTILE)]
 IN_FIELDS = ["</textarea><script>alert(1)</script>", "</template></textarea><img src=x onerror=alert(1)>"]
 
 
 def items() -> Iterator[Filling]:
     for group in GROUPS:
-        yield Filling(kind="ranking", prompt="\n\n".join(group), document="\n\n".join(group), answers=group)
+        yield Filling(kind="ranking", prompt="\n\n".join(group), document="\n\n".join(group[::-1]), answers=group)
     for line in IN_FIELDS:
         yield Filling(kind="correction", prompt=line, answers=[line])
 
@@ -29,8 +30,6 @@ def items() -> Iterator[Filling]:
 @pytest.fixture(scope="module")
 def links(served: Served) -> list[str]:
     """The invite links of people with hostile names."""
-    from tasks.reviews.database import open_database
-
     with open_database(served.environment["FLEDGLING_REVIEW_DATABASE"]) as database:
         return [invite(database, served.settings, name) for name in NAMES]
 
@@ -46,6 +45,7 @@ def test_no_text_of_a_card_runs(browser: Any, served: Served, database: Database
             desk.read()
             assert sorted(desk.shown) == sorted(as_seen(line) for line in group)
             assert desk.page.inner_text(".prompt").endswith("\n\n".join(map(as_seen, group)))
+            assert desk.page.inner_text(".document").split() == " ".join(group[::-1]).split()
             assert only_text(desk)
             desk.answer()
         for line in IN_FIELDS:
