@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tasks.reviews.tables import Item, Values
+    from tasks.reviews.tables import Item, Role, Values
 
 app = typer.Typer(help="People's reviews: the page; batches out and in; reviewers.", no_args_is_help=False)
 
@@ -87,7 +87,7 @@ def invite(
 
     with open_database() as database, database.session() as session:
         found = session.scalar(select(Reviewer).where(Reviewer.name == reviewers.cleaned(name)))
-        role = "owner" if owner else "reviewer"
+        role: Role = "owner" if owner else "reviewer"
         person = reviewers.admit(session, name) if found else reviewers.add(session, name, role, datetime.now(UTC))
         person.role = "owner" if owner else person.role
         link = Gate(load_settings()).invite_link(person)

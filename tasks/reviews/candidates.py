@@ -224,10 +224,15 @@ def _ratings(judged: Judged) -> Iterator[Candidate]:
 def _corrections(judged: Judged) -> Iterator[Candidate]:
     """Nearest to right and short first: there a correction keeps most of the answer, and takes least time."""
     for record, answer in _graded(judged):
-        if record.overall is None or record.overall < PERFECT:
+        if (record.overall is None or record.overall < PERFECT) and not _is_right(answer):
             near = 0.5 if record.overall is None else (record.overall - 1) / 4
             short = 1 - min(1, len(split_words(answer.answer)) / LONG_WORDS)
             yield Candidate(kind="correction", answers=(answer,), judge=_grades(record), urgency=(near + short) / 2)
+
+
+def _is_right(answer: Item) -> bool:
+    """Whether it says what a reference says."""
+    return split_words(answer.answer) in [split_words(reference) for reference in answer.references]
 
 
 def _graded(judged: Judged) -> Iterator[tuple[ScoreRecord, Item]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tasks.reviews.batch_file import SUFFIX, Feedback, Manifest, manifest_of, text_of
+from tasks.reviews.batch_file import Feedback, Manifest, manifest_of, text_of
 from tasks.reviews.database import Database
 from tasks.reviews.rows import rows_of
 from tasks.reviews.tables import Export
@@ -49,10 +49,11 @@ def written(
     lock.parent.mkdir(parents=True, exist_ok=True)
     with InterProcessLock(lock):
         with database.reading() as session:
-            waiting = [one for one in _exports(session) if _is_waiting(one, folder, batch)]
+            exports = _exports(session)
+            waiting = [one for one in exports if _is_waiting(one, folder, batch)]
             for export in waiting:
                 _write(folder, export, rows_of(session, export.id))
-        untracked = _track(sorted(folder.glob(f"*{SUFFIX}")))
+        untracked = _track([folder / one.file for one in exports if (folder / one.file).exists()])
         ids = {export.id for export in waiting}
         with database.session() as session:
             for export in _exports(session):

@@ -78,6 +78,12 @@ def test_a_rating_is_most_wanted_in_the_middle_a_correction_near_to_right() -> N
     assert by_urgency["correction"] == [4, 3, 1]  # 5 has nothing to correct
 
 
+def test_what_a_reference_says_has_nothing_to_correct() -> None:
+    right = replace(ONE, references=("Another one.", "answer 1"))
+    judged = Judged(items=[right], scores=[grades(right, {"a": 2})])
+    assert [one.kind for one in candidates(judged, doubts={})] == ["rating"]
+
+
 def test_what_the_judge_said_is_kept_with_its_name() -> None:
     found = candidates(on_pair(pair(ONE, TWO, -0.4)), doubts={})
     assert found[0].judge == {"judge": JUDGE, "winner": TWO.id}

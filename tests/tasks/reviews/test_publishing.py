@@ -1,5 +1,7 @@
 """A batch is published from what a chain left: on both databases, nothing twice, each cluster in one split."""
 
+import hashlib
+import json
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -13,7 +15,7 @@ from tasks.judging.kept import read_items, write_lines
 from tasks.reviews import publishing
 from tasks.reviews.database import Database
 from tasks.reviews.params import ReviewParams
-from tasks.reviews.publishing import Origin, Outputs, Published
+from tasks.reviews.publishing import Origin, Outputs, Published, present_origin
 from tasks.reviews.tables import Assignment, Batch, Generation, Item, Prompt
 from tests.conftest import refused
 from tests.tasks.judging.contests import grades
@@ -193,6 +195,19 @@ def test_without_the_stories_for_gold_items_it_says_so(review_database: Database
     with refused(r"judge_a\.parquet: no such file"):
         publish(review_database, outputs)
     publish(review_database, outputs, params=PARAMS.model_copy(update={"gold_share": 0.0}))
+
+
+def test_an_answers_origin_is_the_chains(workspace: Path) -> None:
+    assert present_origin() == Origin()
+    lock = "schema: '2.0'\nstages:\n  finetune:\n    cmd: x\n    outs:\n    - {path: models/finetuned, md5: 0a.dir}\n"
+    (workspace / "dvc.lock").write_text(lock)
+    assert present_origin() == Origin(versions={"finetuned": "0a.dir"})
+    registered = {"run_id": "a-run", "lock_hash": hashlib.sha256(lock.encode()).hexdigest()}
+    (workspace / "var").mkdir()
+    (workspace / "var" / "registered.json").write_text(json.dumps(registered))
+    assert present_origin().mlflow_run == "a-run"
+    (workspace / "dvc.lock").write_text(lock.replace("0a", "0b"))
+    assert present_origin() == Origin(versions={"finetuned": "0b.dir"})
 
 
 def test_two_that_publish_at_once_publish_different_items(review_database: Database, outputs: Outputs) -> None:
