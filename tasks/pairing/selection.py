@@ -1,0 +1,77 @@
+"""Which preferences stay: people over the judge, no leak, no more of a prompt than its share, no taste for length."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from tasks.pairing.preference import Preference
+from tasks.reviews.clusters import Known, place
+
+
+def without_decided(
+    judged: Sequence[Preference], decided: set[tuple[str, frozenset[str]]], rejected: Counter[str]
+) -> list[Preference]:
+    """A judge's preferences without those that people spoke on."""
+    kept = [one for one in judged if one.texts not in decided]
+    rejected["overruled"] += len(judged) - len(kept)
+    return kept
+
+
+def without_same_texts(preferences: Sequence[Preference], rejected: Counter[str]) -> list[Preference]:
+    """Without answers that differ in spaces alone."""
+    kept = [one for one in preferences if one.chosen.split() != one.rejected.split()]
+    rejected["same_text"] += len(preferences) - len(kept)
+    return kept
+
+
+def clusters(preferences: Sequence[Preference], held_out: Mapping[str, str], *, jaccard: float) -> dict[str, str]:
+    """The cluster of each prompt id that may be learnt from: none that is near to a held-out prompt (text by id)."""
+    known = [Known(id=name, text=text, cluster=name, split="holdout") for name, text in held_out.items()]
+    prompts = {one.prompt_id: one.prompt for one in preferences}
+    return dict(place(prompts, known, split="train", jaccard=jaccard).clusters)
+
+
+def without_leaks(
+    preferences: Sequence[Preference], found: Mapping[str, str], rejected: Counter[str]
+) -> list[Preference]:
+    """Those whose prompt has a cluster."""
+    kept = [one for one in preferences if one.prompt_id in found]
+    rejected["contaminated"] += len(preferences) - len(kept)
+    return kept
+
+
+def capped(preferences: Sequence[Preference], *, most: int, rejected: Counter[str]) -> list[Preference]:
+    """At most so many of a prompt: people's first, then those whose shorter answer won (fewer), then the surest."""
+    by_prompt: dict[str, list[Preference]] = defaultdict(list)
+    for one in sorted(preferences, key=_rank):
+        by_prompt[one.prompt_id].append(one)
+    kept = {one.id for group in by_prompt.values() for one in group[:most]}
+    rejected["over_cap"] += sum(one.id not in kept for one in preferences)
+    return [one for one in preferences if one.id in kept]
+
+
+def _rank(one: Preference) -> tuple[bool, bool, float, str]:
+    return one.source == "judge", one.chosen_is_longer, -one.margin, one.id
+
+
+def balanced(preferences: Sequence[Preference], *, off_half: float, rejected: Counter[str]) -> list[Preference]:
+    """With P(chosen is longer) at most `off_half` from one half; the judge's least sure of the commoner sort go.
+
+    People's stay whatever they are, so it can end farther from one half: the share is reported.
+    """
+    longer = [one for one in preferences if one.chosen_is_longer]
+    shorter = [one for one in preferences if one.rejected_is_longer]
+    common, rare = (longer, shorter) if len(longer) >= len(shorter) else (shorter, longer)
+    share = 0.5 + off_half
+    most = int(len(rare) * share / (1 - share)) if share < 1 else len(common)
+    surplus = max(0, len(common) - most)
+    unsure = sorted((one for one in common if one.source == "judge"), key=lambda one: (one.margin, one.id))
+    gone = {one.id for one in unsure[:surplus]}
+    rejected["length_balance"] += len(gone)
+    return [one for one in preferences if one.id not in gone]
+
+
+def longer_share(preferences: Sequence[Preference]) -> float | None:
+    """P(chosen is longer) among those of different lengths; None where there is none."""
+    longer = sum(one.chosen_is_longer for one in preferences)
+    shorter = sum(one.rejected_is_longer for one in preferences)
+    return longer / (longer + shorter) if longer + shorter else None
