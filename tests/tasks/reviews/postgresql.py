@@ -1,6 +1,7 @@
 """A PostgreSQL server of the tests' own: made by initdb in a folder of its own, on a free port of 127.0.0.1."""
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -25,6 +26,7 @@ class Server:
             shutil.chown(self.folder, USER)
         self.data = self.folder / "data"
         self.port = _free_port()
+        self._end = self._at_the_end()
         self._run("initdb", "-D", self.data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
         self.start()
 
@@ -41,8 +43,9 @@ class Server:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def remove(self) -> None:
-        self._run("pg_ctl", "-D", self.data, "-m", "immediate", "stop", check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        assert self._end.stdin
+        self._end.stdin.close()
+        self._end.wait(60)
 
     def new_database(self) -> str:
         """The address of a new, empty database."""
@@ -55,13 +58,25 @@ class Server:
     def address(self, name: str) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
 
-    def _run(self, program: str, *arguments: object, check: bool = True) -> None:
+    def _at_the_end(self) -> "subprocess.Popen[bytes]":
+        """Stops the server and removes its folder once this process is over, killed or not: its pipe ends then."""
+        stop = shlex.join(self._command("pg_ctl", "-D", self.data, "-m", "immediate", "stop"))
+        script = f"cat; {stop}; rm -rf {shlex.quote(str(self.folder))}"
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(
+            ["sh", "-c", script], cwd="/", stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
+        )
+
+    def _command(self, program: str, *arguments: object) -> list[str]:
         as_user = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
-        command = [*as_user, str(self._programs / program), *map(str, arguments)]
+        return [*as_user, str(self._programs / program), *map(str, arguments)]
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command = self._command(program, *arguments)
         # into a file: the server would keep a pipe open for as long as it runs
         with (self.folder / "commands").open("ab") as log:
             done = subprocess.run(command, cwd="/", stdout=log, stderr=log, check=False, timeout=60)
-        if check and done.returncode:
+        if done.returncode:
             raise RuntimeError(f"{program}: {(self.folder / 'commands').read_text()[-2000:]}")
 
 
