@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tasks.reviews.tables import Item, Role, Values
+    from tasks.reviews.kinds import Role, Values
+    from tasks.reviews.tables import Item
 
 app = typer.Typer(help="People's reviews: the page; batches out and in; reviewers.", no_args_is_help=False)
 

@@ -10,7 +10,8 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
 
 from apps.review.settings import Settings
-from tasks.reviews.tables import Reviewer, Role
+from tasks.reviews.kinds import Role
+from tasks.reviews.tables import Reviewer
 
 INVITE_DAYS = 14
 SESSION_DAYS = 30

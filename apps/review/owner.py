@@ -13,8 +13,9 @@ from apps.review.look import page
 from apps.review.service import Changing, Served, Service, Visiting, now
 from tasks.reviews import reviewers
 from tasks.reviews.chains import history, in_force
+from tasks.reviews.kinds import Role
 from tasks.reviews.overview import BatchOverview, batch_overview, overview
-from tasks.reviews.tables import Annotation, Item, Reviewer, Role, Shown
+from tasks.reviews.tables import Annotation, Item, Reviewer, Shown
 from tasks.stage import UserError
 
 router = APIRouter(prefix="/owner")

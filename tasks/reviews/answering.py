@@ -17,9 +17,10 @@ from tasks.reviews import reviewers
 from tasks.reviews.cards import Card, card, one, part_of, sides
 from tasks.reviews.chains import in_force
 from tasks.reviews.decisions import SKIP_REASONS, decision_of
+from tasks.reviews.kinds import Action, Values
 from tasks.reviews.leasing import TICK
 from tasks.reviews.params import ReviewParams
-from tasks.reviews.tables import Action, Annotation, Assignment, Batch, Exported, Item, Reviewer, Values
+from tasks.reviews.tables import Annotation, Assignment, Batch, Exported, Item, Reviewer
 from tasks.stage import UserError
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from tasks.reviews.decisions import BOTH_BAD, LEVELS, TIE
-from tasks.reviews.tables import Kind, Purpose, Split, Values
+from tasks.reviews.kinds import Kind, Purpose, Split, Values
 from tasks.stage import Params, UserError
 
 FEEDBACK = Path("data/feedback")

@@ -16,7 +16,7 @@ from tasks.cleaning.words import split_words
 from tasks.judging.comparing.matches import swapped
 from tasks.judging.kept import read_items, read_pairs, read_rankings, read_scores
 from tasks.judging.records import Item, PairRecord, RankRecord, ScoreRecord, short_hash
-from tasks.reviews.tables import KINDS, Kind, Values
+from tasks.reviews.kinds import KINDS, Kind, Values
 from tasks.stage import UserError
 
 PERFECT = 4.5  # a mean grade from which on there is nothing to correct

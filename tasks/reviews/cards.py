@@ -9,7 +9,8 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, joinedload
 
 from tasks.judging.rubric import Part, Rubric
-from tasks.reviews.tables import Assignment, Item, Kind, Shown
+from tasks.reviews.kinds import Kind
+from tasks.reviews.tables import Assignment, Item, Shown
 
 _item = joinedload(Assignment.item)
 _WITH_TEXTS = (

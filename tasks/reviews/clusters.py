@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.cleaning.words import split_words
-from tasks.reviews.tables import Split
+from tasks.reviews.kinds import Split
 
 SHINGLE_WORDS = 3
 _AT_ONCE = 500  # prompts that are compared with all known ones in one product of matrices

@@ -19,10 +19,11 @@ from tasks.reviews import chains, filing
 from tasks.reviews.batch_file import FEEDBACK, SUFFIX, Feedback, LeftOut, Manifest, text_of
 from tasks.reviews.database import Database
 from tasks.reviews.filing import Collected
+from tasks.reviews.kinds import Values
 from tasks.reviews.params import ReviewParams
 from tasks.reviews.progress import counts
 from tasks.reviews.rows import purpose_of, row
-from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Export, Exported, Item, Values
+from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Export, Exported, Item
 from tasks.stage import UserError
 
 if TYPE_CHECKING:

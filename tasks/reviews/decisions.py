@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.reviews.tables import Kind, Values
+from tasks.reviews.kinds import Kind, Values
 from tasks.stage import UserError
 
 TIE, BOTH_BAD = "tie", "both_bad"

@@ -20,7 +20,8 @@ from tasks.judging.examination.stories import Story
 from tasks.judging.records import Item
 from tasks.reviews import tables
 from tasks.reviews.batch_file import is_decision
-from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Exported, Values
+from tasks.reviews.kinds import Values
+from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Exported
 from tasks.stage import UserError
 
 SPLITS = ("judge_a", "judge_b")  # of data/clean: no model learns from them

@@ -22,8 +22,9 @@ from tasks.reviews import chains, reviewers
 from tasks.reviews.cards import draw, part_of
 from tasks.reviews.database import Database
 from tasks.reviews.decisions import decision_of
+from tasks.reviews.kinds import Kind, Values
 from tasks.reviews.label_studio_forms import FORMS
-from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Item, Kind, Reviewer, Values
+from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Item, Reviewer
 from tasks.stage import UserError
 
 VERSION = "label-studio"

@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
 from tasks.reviews.decisions import BOTH_BAD, TIE
-from tasks.reviews.tables import Values
+from tasks.reviews.kinds import Values
 
 PLACES = ("place_1", "place_2", "place_3", "place_4")  # names of a ranking's buckets, the best first
 

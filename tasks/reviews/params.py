@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tasks.reviews.tables import Kind
+from tasks.reviews.kinds import Kind
 from tasks.stage import Params
 
 

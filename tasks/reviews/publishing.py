@@ -20,8 +20,9 @@ from tasks.reviews.chains import in_force
 from tasks.reviews.clusters import Known, Placed
 from tasks.reviews.database import Database
 from tasks.reviews.gold import READ, SPLITS, Gold, gold_items
+from tasks.reviews.kinds import Split, Values
 from tasks.reviews.params import ReviewParams
-from tasks.reviews.tables import Annotation, Assignment, Batch, Generation, Item, Prompt, Shown, Split, Values
+from tasks.reviews.tables import Annotation, Assignment, Batch, Generation, Item, Prompt, Shown
 from tasks.stage import UserError
 
 SPLIT_OF: Mapping[str, Split] = {"labelled": "train", "judged": "holdout"}  # what a source's prompts may be used for

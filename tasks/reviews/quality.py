@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tasks.reviews.chains import live
+from tasks.reviews.kinds import Values
 from tasks.reviews.params import QualityParams
-from tasks.reviews.tables import Annotation, Generation, Shown, Values
+from tasks.reviews.tables import Annotation, Generation, Shown
 
 NEAR = 1  # levels that a rating may be off a gold item's
 

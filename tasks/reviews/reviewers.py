@@ -8,7 +8,8 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tasks.reviews.tables import Reviewer, Role
+from tasks.reviews.kinds import Role
+from tasks.reviews.tables import Reviewer
 from tasks.stage import UserError
 
 LONGEST_NAME = 80

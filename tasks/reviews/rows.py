@@ -4,7 +4,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tasks.reviews.batch_file import Answer, Feedback, Prompt
-from tasks.reviews.tables import Annotation, Exported, Purpose, Shown
+from tasks.reviews.kinds import Purpose
+from tasks.reviews.tables import Annotation, Exported, Shown
 
 
 def rows_of(session: Session, export: int) -> list[Feedback]:

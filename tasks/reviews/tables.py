@@ -5,7 +5,7 @@ of the database refuse an UPDATE or a DELETE.
 """
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -26,16 +26,9 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-Kind = Literal["choice", "ranking", "rating", "correction"]
-KINDS: tuple[Kind, ...] = ("choice", "ranking", "rating", "correction")
-Role = Literal["reviewer", "owner"]
-Action = Literal["answer", "skip", "undo"]
-Purpose = Literal["ordinary", "gold", "again"]
-ORDINARY_SLOTS = ("1", "2")  # the first opinion and, of some items, a second one
-Split = Literal["train", "judge_calibration", "gold", "holdout"]  # what a prompt's cluster may be used for
-SPLITS: tuple[Split, ...] = ("train", "judge_calibration", "gold", "holdout")
+from tasks.reviews.kinds import KINDS, Purpose, Values
 
-Values = dict[str, Any]
+ORDINARY_SLOTS = ("1", "2")  # the first opinion and, of some items, a second one
 _WAITS = text("done_at IS NULL")
 _IS_SET_ASIDE = text("set_aside_at IS NOT NULL")
 _IS_GOLD = text("gold IS NOT NULL")

@@ -19,7 +19,8 @@ from apps.review.access import Gate
 from apps.review.settings import Settings, load_settings
 from tasks.reviews import reviewers
 from tasks.reviews.database import Database
-from tasks.reviews.tables import Annotation, Assignment, Batch, Generation, Item, Kind, Prompt, Reviewer, Role, Shown
+from tasks.reviews.kinds import Kind, Role
+from tasks.reviews.tables import Annotation, Assignment, Batch, Generation, Item, Prompt, Reviewer, Shown
 from tasks.telemetry import OFF
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,9 +11,10 @@ from tasks.judging.rubric import Axis, Rubric
 from tasks.reviews import answering, reviewers
 from tasks.reviews.answering import Receipt, Submission
 from tasks.reviews.cards import Card
+from tasks.reviews.kinds import Kind
 from tasks.reviews.leasing import next_cards
 from tasks.reviews.params import QualityParams, ReviewParams
-from tasks.reviews.tables import Assignment, Batch, Generation, Item, Kind, Prompt, Reviewer, Shown
+from tasks.reviews.tables import Assignment, Batch, Generation, Item, Prompt, Reviewer, Shown
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tasks.judging.records import Item, PairRecord, RankRecord
 from tasks.reviews.candidates import Candidate, Judged, candidates, chosen, read_judged
-from tasks.reviews.tables import Kind
+from tasks.reviews.kinds import Kind
 from tests.conftest import refused
 from tests.tasks.judging.contests import JUDGE, grades, item, verdict
 from tests.tasks.reviews.outputs import answers, pair, write_outputs

@@ -22,9 +22,10 @@ from tasks.reviews.batch_file import FEEDBACK, Feedback, manifest_of, read_batch
 from tasks.reviews.collecting import collect
 from tasks.reviews.database import Database, open_database
 from tasks.reviews.filing import Collected
+from tasks.reviews.kinds import Kind
 from tasks.reviews.leasing import next_cards
 from tasks.reviews.params import ReviewParams
-from tasks.reviews.tables import Annotation, Batch, Export, Exported, Kind, Reviewer
+from tasks.reviews.tables import Annotation, Batch, Export, Exported, Reviewer
 from tests.conftest import ROOT, refused
 from tests.tasks.reviews import small
 from tests.tasks.reviews.small import NOW, RUBRIC, answer, deal, params, person, publish, sent

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.reviews.decisions import decision_of
-from tasks.reviews.tables import Kind
+from tasks.reviews.kinds import Kind
 from tests.conftest import refused
 
 SIDES = ("right-hand", "left-hand", "third")

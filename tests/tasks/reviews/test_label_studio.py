@@ -11,8 +11,9 @@ from sqlalchemy import select
 
 from tasks.reviews import chains
 from tasks.reviews.database import Database, open_database
+from tasks.reviews.kinds import Kind
 from tasks.reviews.label_studio import PROJECTS, export_tasks, import_tasks
-from tasks.reviews.tables import Annotation, Assignment, Batch, Kind, Reviewer
+from tasks.reviews.tables import Annotation, Assignment, Batch, Reviewer
 from tests.conftest import refused
 from tests.tasks.reviews.small import NOW, RUBRIC, answer, deal, person, publish, sent
 
