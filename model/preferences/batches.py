@@ -40,8 +40,8 @@ class Examples(Answers):
     """A micro-batch of examples. places: (E, M), which of the answers are an example's, the chosen one first.
 
     step: the optimiser step, from 0; weights: (E,); scale: what an example's loss is multiplied by so that a step's sum
-    over its targets is the mean over its examples; desirable: (E,), or None: pairs; unrelated: of KTO, the whole step's
-    prompts followed by other prompts' answers.
+    over its targets is the mean over its examples; desirable: (E,), or None: pairs; unrelated: of KTO, in the first
+    of a step, the whole step's prompts followed by other prompts' answers.
     """
 
     places: Tensor
@@ -121,8 +121,8 @@ class PreferenceBatches:
         unrelated = () if self.judged.unrelated is None else self._unrelated(self.judged.unrelated[whole])
         scale = targets / len(whole)
         examples = [
-            self._examples(group, answers, step=index, scale=scale, unrelated=unrelated)
-            for group, answers in zip(groups, laid, strict=True)
+            self._examples(group, answers, step=index, scale=scale, unrelated=() if at else unrelated)
+            for at, (group, answers) in enumerate(zip(groups, laid, strict=True))
         ]
         return _joined([*examples, *(self._counted(part, replayed, targets) for part in replayed)])
 

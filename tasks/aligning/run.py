@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from model.preferences.objective import PreferenceObjective
 from model.training import Result, Trainer
 from tasks import stage, training
 from tasks.aligning.answering import Questions, Said
-from tasks.aligning.data import Inputs, check_model, read_data
+from tasks.aligning.data import Data, Inputs, check_model, read_data
 from tasks.aligning.start import starting_point
 from tasks.aligning.watching import FORGETTING, WATCHED, HeldOut, StepLog, Watch, last_good
 from tasks.chat import END_OF_TURN, encode_chats, write_generation_config
@@ -49,18 +49,56 @@ CURVE = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A run that is ready to begin. params: with the budget that the epochs leave; trained: numbers that learn."""
+
+    params: AlignParams
+    decoder: Decoder
+    trained: int
+    data: Data
+    batches: PreferenceBatches
+    held_out: HeldOut
+    checkpoints: Checkpoints
+
+
 def run(params: AlignParams, inputs: Inputs, *, aligned: Path, metrics: Path, curve: Path) -> None:
-    config, bounds = _config(params), _bounds(params)
+    """The work of `tasks.align.align`. Raises UserError and ValueError in one line."""
     codec = load_tokenizer(inputs.model / "tokenizer.json")
+    ready = _prepare(params, inputs, codec)
+    watch = _watch(ready, codec)
+    result = _train(ready, watch)
+    decoder, kept, said = ready.decoder, result.progress.step, watch.said
+    if watch.breach is not None:
+        decoder, kept = last_good(ready.checkpoints, lambda: _adapted(params, inputs.model), decoder)
+        said = None  # another model's
+        log.warning("the state after step %d of %d is kept", kept, ready.params.steps)
+    _write(params, inputs, decoder, aligned)
+    training.write_curve(curve, result, CURVE)
+    final = ready.held_out.figures(decoder, limit=params.final_evaluation_documents, said=said)
+    figures = {
+        **training.run_figures(result),
+        **ready.data.figures,
+        **_final_figures(final, ready.held_out.said),
+        **_stopped(watch.breach, result.progress.step, kept),
+        "parameters": decoder.parameter_count(),
+        "parameters_trained": ready.trained,
+        "train_epochs": ready.batches.epochs_at(kept),
+    }
+    stage.write_metrics(metrics, figures)
+    ready.checkpoints.remove()
+    _tell(figures, aligned)
+
+
+def _prepare(params: AlignParams, inputs: Inputs, codec: Tokenizer) -> Prepared:
+    config = _config(params)
     training.prepare_torch(params)
     decoder, precision = training.load_base(params, inputs.model)
     check_model(inputs, decoder)
     data = read_data(params, inputs, codec=codec, decoder=decoder)
     compiled = training.compile_layers(params, decoder, precision=precision)
-    facts = [precision, str(compiled), decoder.device.type]
-    checkpoints = Checkpoints(
-        stage.STATE / "checkpoints" / "align" / training.run_key(params, inputs.files(), facts=facts)
-    )
+    key = training.run_key(params, inputs.files(), facts=[precision, str(compiled), decoder.device.type])
+    checkpoints = Checkpoints(stage.STATE / "checkpoints" / "align" / key)
     questions = Questions(data.prompts, params.sampling, codec=codec, count=params.sampled_answers, seed=params.seed)
     start = starting_point(checkpoints.folder / "reference.safetensors", decoder, data, questions)
     trained = _adapt(params, decoder)
@@ -68,35 +106,19 @@ def run(params: AlignParams, inputs: Inputs, *, aligned: Path, metrics: Path, cu
     params = _shortened(params, batches)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of {len(data.train)} examples, {params.loss}"
     training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
+    text = read_documents(inputs.tokens, "validation")
     held_out = HeldOut(
-        pairs=data.held_out,
-        reference=start.held_out,
-        config=config,
-        questions=questions,
-        said=start.said,
-        text=read_documents(inputs.tokens, "validation"),
+        pairs=data.held_out, reference=start.held_out, config=config, questions=questions, said=start.said, text=text
     )
-    watch = _watch(params, held_out, bounds, codec)
-    result = _train(params, decoder, config=config, batches=batches, watch=watch, checkpoints=checkpoints)
-    kept = result.progress.step
-    if watch.breach is not None:
-        decoder, kept = last_good(checkpoints, lambda: _adapted(params, inputs.model), decoder)
-        log.warning("the state after step %d of %d is kept", kept, params.steps)
-    _write(params, inputs, decoder, aligned)
-    training.write_curve(curve, result, CURVE)
-    final = held_out.figures(decoder, limit=params.final_evaluation_documents)
-    figures = {
-        **training.run_figures(result),
-        **data.figures,
-        **_final_figures(final, start.said),
-        **_stopped(watch.breach, result.progress.step, kept),
-        "parameters": decoder.parameter_count(),
-        "parameters_trained": trained,
-        "train_epochs": batches.epochs_at(kept),
-    }
-    stage.write_metrics(metrics, figures)
-    checkpoints.remove()
-    _tell(figures, aligned)
+    return Prepared(
+        params=params,
+        decoder=decoder,
+        trained=trained,
+        data=data,
+        batches=batches,
+        held_out=held_out,
+        checkpoints=checkpoints,
+    )
 
 
 def _config(params: AlignParams) -> PreferenceConfig:
@@ -109,10 +131,6 @@ def _config(params: AlignParams) -> PreferenceConfig:
         desirable_weight=params.kto.desirable_weight,
         undesirable_weight=params.kto.undesirable_weight,
     )
-
-
-def _bounds(params: AlignParams) -> Bounds:
-    return Bounds(**params.bounds.model_dump())
 
 
 def _adapt(params: AlignParams, decoder: Decoder) -> int:
@@ -163,31 +181,25 @@ def _shortened(params: AlignParams, batches: PreferenceBatches) -> AlignParams:
     return params.model_copy(update={"budget_tokens": min(params.budget_tokens, most)})
 
 
-def _watch(params: AlignParams, held_out: HeldOut, bounds: Bounds, codec: Tokenizer) -> Watch:
+def _watch(ready: Prepared, codec: Tokenizer) -> Watch:
+    params = ready.params
     asked = [[{"role": "user", "content": prompt}] for prompt in params.sampling.prompts]
     prompts = [chat.ids for chat in encode_chats(codec, asked, ask=True)]
     samples = training.Samples(params.sampling, name="align", prompts=prompts, codec=codec, stop=END_OF_TURN)
-    return Watch(held_out, bounds, samples, limit=params.evaluation_documents, seed=params.seed)
+    bounds = Bounds(**params.bounds.model_dump())
+    return Watch(ready.held_out, bounds, samples, limit=params.evaluation_documents, seed=params.seed)
 
 
-def _train(
-    params: AlignParams,
-    decoder: Decoder,
-    *,
-    config: PreferenceConfig,
-    batches: PreferenceBatches,
-    watch: Watch,
-    checkpoints: Checkpoints,
-) -> Result:
-    objective = PreferenceObjective(config)
+def _train(ready: Prepared, watch: Watch) -> Result:
+    objective = PreferenceObjective(ready.held_out.config)
     loop = training.trainer(
-        params,
-        decoder,
-        batches=batches,
+        ready.params,
+        ready.decoder,
+        batches=ready.batches,
         objective=objective,
         evaluate=watch,
         watch=WATCHED,
-        checkpoints=checkpoints,
+        checkpoints=ready.checkpoints,
         metrics=StepLog(stage.STATE / "runs" / "align" / "metrics.jsonl", objective.figures),
     )
     watch.stop = lambda: _end(loop)

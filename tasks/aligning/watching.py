@@ -36,14 +36,14 @@ class HeldOut:
     said: Said
     text: Documents
 
-    def figures(self, decoder: Decoder, *, limit: int | None) -> dict[str, float]:
-        """What a model makes of `limit` pairs and as many documents, None: of all."""
+    def figures(self, decoder: Decoder, *, limit: int | None, said: Said | None = None) -> dict[str, float]:
+        """What a model makes of `limit` pairs and documents, None: of all. said: its answers; else it is asked."""
         from model.preferences.objective import preference_figures
         from model.scoring import bits_per_byte
 
         return {
             **preference_figures(decoder, self.pairs, self.reference, self.config, limit=limit),
-            **said_figures(self.questions.ask(decoder), self.said),
+            **said_figures(said or self.questions.ask(decoder), self.said),
             FORGETTING: bits_per_byte(decoder, self.text, limit=limit),
         }
 
@@ -59,13 +59,15 @@ class Watch:
         self.seed = seed
         self.stop: Callable[[], None] = lambda: None
         self.breach: Breach | None = None
+        self.said: Said | None = None  # by the model of the latest evaluation
 
     def __call__(self, decoder: Decoder, step: int) -> dict[str, float]:
         """Figures by MLflow's names."""
         from model.preferences.bounds import breach
 
         self.samples.tell(decoder, step=step, seed=self.seed)
-        figures = self.held_out.figures(decoder, limit=self.limit)
+        self.said = self.held_out.questions.ask(decoder)
+        figures = self.held_out.figures(decoder, limit=self.limit, said=self.said)
         self.breach = breach(figures, self.bounds)
         if self.breach is not None:
             log.warning("stopped at step %d: %s", step, self.breach.told)

@@ -105,7 +105,7 @@ def test_the_kl_term_of_kto_is_of_the_whole_step() -> None:
     assert len(parts) > 1
     examples = [example_of(judged, part, at) for part in parts for at in range(len(part.weights))]
     others = sums(model, reference, judged, judged.unrelated[examples].tolist())
-    expected = max(0.0, float((others.log_probs - others.reference).mean()))
+    expected = max(0.0, float((others.log_probs - others.reference).mean().detach()))
     assert objective.figures()["train/kto_kl"] == pytest.approx(expected, abs=1e-4)
 
 
@@ -193,6 +193,7 @@ def test_replayed_text_counts_as_much_as_it_is_told_to(tmp_path: Path) -> None:
     assert found == pytest.approx(figures["train/preference_loss"] + 0.7 * mean, rel=1e-4)
 
 
+@torch.no_grad()
 def test_figures_of_pairs_that_are_not_trained_on() -> None:
     config = talks.config(sft_weight=0.5)
     reference, model, judged = small.decoder(awake=True), small.decoder(awake=True, seed=4), talks.pairs(9)
