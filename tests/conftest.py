@@ -16,6 +16,9 @@ from tasks.records import Record, RecordWriter, write_records
 from tasks.stage import UserError
 from tasks.telemetry import OFF
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's threads that wait for each other: 5 to 10 times slower
+
 ROOT = Path(__file__).resolve().parents[1]
 MISSING = "missing on this machine: "
 
@@ -42,6 +45,16 @@ def refused(match: str) -> "Generator[pytest.ExceptionInfo[UserError]]":
     with pytest.raises(UserError, match=match) as raised:
         yield raised
     assert "\n" not in str(raised.value)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What two processes of `make test` share out: the chain's tests as one group, all else by file.
+
+    The chain's share fixtures that take minutes; a file shares its module's.
+    """
+    for item in items:
+        path = item.path.relative_to(ROOT)
+        item.add_marker(pytest.mark.xdist_group("chain" if path.parts[1] == "e2e" else str(path)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost, so that the line comes last
