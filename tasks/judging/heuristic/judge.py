@@ -9,7 +9,7 @@ from typing import Literal
 from tasks.cleaning.safety import Safety
 from tasks.cleaning.words import split_words
 from tasks.judging.heuristic.axes import Evidence, grades, nothing
-from tasks.judging.heuristic.measures import measure_all
+from tasks.judging.heuristic.measures import distinct_words, measure_all, repetition
 from tasks.judging.heuristic.reading import MOST_CHARACTERS, Reading, read
 from tasks.judging.heuristic.rules import danger, rules_hash
 from tasks.judging.heuristic.shares import shares
@@ -22,6 +22,7 @@ from tasks.judging.rubric import Rubric
 REVISION = "2"  # of the code in this package, raised by hand where verdicts change
 KNOWN_WORDS = 3  # granted to every text, so that one strange word of a short answer makes it no foreign one
 LEAST_WORDS = 8  # of a story
+MOST_REPEATED, LEAST_DISTINCT = 0.5, 0.25  # of a story; over 4,710 real ones .17 at most and .46 at least
 AT_ONCE = 500  # answers that are measured together: some 100,000 small texts for the language model
 REMEMBERED = 50_000  # answers whose grades are kept
 SAME = 1e-9  # levels: what rounding may do
@@ -91,6 +92,9 @@ class HeuristicJudge:
             return ScoreRecord(judge=str(self.id), item=item.id, status="ok", grades=empty)
         if words := injection(item.answer, prompt=item.prompt):
             return self._failed(item, "injection_flag", f"The answer speaks to its judge ({words}).")
+        if item.kind == "story" and _is_loop(reading.words):
+            loop = nothing(rubric.axes(item.part), "The same words again and again: nothing is told.")
+            return ScoreRecord(judge=str(self.id), item=item.id, status="ok", grades=loop)
         if reason := self._unreadable(item, reading):
             return self._failed(item, "unsupported", reason)
         return None
@@ -195,6 +199,13 @@ def _hash_of(folder: Path) -> str:
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _is_loop(words: Sequence[str]) -> bool:
+    """Whether a text is some words over and over, from which no story can be told."""
+    if len(words) < LEAST_WORDS:
+        return False
+    return repetition(words) >= MOST_REPEATED or distinct_words(words) <= LEAST_DISTINCT
 
 
 def _portions(keys: Sequence[tuple[str, str]], most: int) -> Iterator[Sequence[tuple[str, str]]]:

@@ -44,6 +44,8 @@ def one_before_many(tokens: Sequence[Token]) -> Iterator[Fault]:
         ):
             continue
         sure = inside[-1].is_plural and (token.word != "this" or _is_noun_by_place(tokens, end))
+        if token.word == "one" and (any(each.tag == "NN" for each in inside) or "VBZ" in inside[-1].forms):
+            continue  # one afternoon guests came; as one talks
         if sure and is_boundary(tokens, end) and not _is_owner(tokens, end):
             yield fault("one_before_many", tokens, at, end)
 
