@@ -44,8 +44,9 @@ def danger(text: str) -> str | None:
     """The first danger found, as "name (the words)"; None where there is none."""
     held = _dangers()
     for name, pattern in held.patterns.items():
-        if match := pattern.search(text):
-            return f"{name} ({' '.join(match[0].lower().split())})"
+        for match in pattern.finditer(text):
+            if not held.cautions.search(_plain(_around(text, match.start(), match.end()))):
+                return f"{name} ({' '.join(match[0].lower().split())})"
     for sentence in sentences(text.replace("’", "'")):
         if found := _deed(sentence, held):
             return found
@@ -54,7 +55,7 @@ def danger(text: str) -> str | None:
 
 def _deed(sentence: str, held: _Dangers) -> str | None:
     """The first dangerous deed of a sentence that does not warn of it."""
-    plain = " ".join(_WORD.findall(_ENDING.sub(r" \1", sentence.lower())))
+    plain = _plain(sentence)
     words = frozenset(plain.split())
     begun = sorted({at for word in words & held.by_verb.keys() for at in held.by_verb[word]})
     for deed in (held.deeds[at] for at in begun):
@@ -65,6 +66,18 @@ def _deed(sentence: str, held: _Dangers) -> str | None:
             if deed.warned or not (held.warnings.search(before) or held.cautions.search(plain)):
                 return f"{deed.kind} ({match[0]})"
     return None
+
+
+def _plain(sentence: str) -> str:
+    """The words of a sentence, with blanks between and the ends of contractions apart."""
+    return " ".join(_WORD.findall(_ENDING.sub(r" \1", sentence.lower())))
+
+
+def _around(text: str, start: int, end: int) -> str:
+    """The sentence that a place of a text lies in."""
+    first = max(text.rfind(mark, 0, start) for mark in ".!?\n") + 1
+    after = [at for mark in ".!?\n" if (at := text.find(mark, end)) >= 0]
+    return text[first : min(after, default=len(text))]
 
 
 _WORD = re.compile(r"n't|'\w+|[^\W_]+(?:-[^\W_]+)*")

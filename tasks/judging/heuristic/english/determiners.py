@@ -16,6 +16,7 @@ from tasks.judging.heuristic.english.tokens import (
     END,
     FINITE_BE,
     OBJECTS,
+    ONLY_PAST,
     POSSESSIVES,
     PREPOSITIONS,
     SUBJECTS,
@@ -123,6 +124,7 @@ def doubled_determiner(tokens: Sequence[Token]) -> Iterator[Fault]:
             yield fault("doubled_determiner", tokens, at, at + 2)
 
 
+_NEVER_NOUNS = ONLY_PAST - word_set("saw rose fell bit rode wore tore drove bore froze broke")
 _NO_NOUN = word_set("is was were are am has had did of to and but or because") | SUBJECTS | OBJECTS
 
 
@@ -134,7 +136,9 @@ def determiner_alone(tokens: Sequence[Token]) -> Iterator[Fault]:
         after = tokens[at + 1]
         if after.text.isupper() or (tokens[at].text == "A" and at):
             continue  # the letter A, "the I"
-        if after.word in _NO_NOUN or (after.word in END and tokens[at].word in ("an", "my", "their", "every", "our")):
+        if after.word in _NO_NOUN | _NEVER_NOUNS or (
+            after.word in END and tokens[at].word in ("an", "my", "their", "every", "our")
+        ):
             yield fault("determiner_alone", tokens, at, at + 2)
 
 

@@ -51,6 +51,8 @@ def _is_inflected(token: Token) -> bool:
         return token.word not in MODALS | {"do", "have"}
     if token.is_past_only or token.is_participle_only:
         return True
+    if token.tag == "VBG" and "VBG" in token.forms:
+        return True
     verbal = {"VBD", "VBZ"} & token.forms and not {"VB", "NN", "JJ", "RB"} & token.forms
     return bool(verbal) and token.tag in ("VBD", "VBN", "VBZ")
 

@@ -106,6 +106,23 @@ def test_nothing_is_level_1_everywhere() -> None:
     assert {grade.score for grade in record.grades.values()} == {1}
 
 
+@pytest.mark.parametrize("loop", ["the fox ran home " * 12, "fox " * 30, f"{GOOD[:60]} " * 8])
+def test_a_loop_is_no_story_and_loses_to_shuffled_words(loop: str) -> None:
+    own = judge("heuristic-a")
+    shuffled = " ".join(sorted(GOOD.split(), key=lambda word: word[::-1]))
+    assert {grade.score for grade in own.score([item(loop)], RUBRIC)[0].grades.values()} == {1}
+    assert own.compare([Pair(first=item(loop), second=item(shuffled))], RUBRIC)[0].winner == "second"
+
+
+def test_a_broken_rule_lowers_grammar_whatever_the_words_are() -> None:
+    right = GOOD.replace("In the end", "The dogs near the gate were asleep. In the end")
+    wrong = right.replace("gate were", "gate was")
+    grades = [record.grades["grammar"] for record in judge("heuristic-b").score([item(right), item(wrong)], RUBRIC)]
+    assert grades[0].parts["broken_rules"] == 0
+    assert grades[1].parts["broken_rules"] > 0
+    assert grades[0].score > grades[1].score
+
+
 def test_creativity_counts_only_where_grammar_and_story_do() -> None:
     words = "drum hat happy frog the river of in kite duck fox bear a cake shoe goat pond on"
     grades = judge("heuristic-a").score([item(words)], RUBRIC)[0].grades

@@ -84,6 +84,8 @@ She will not eat it. | She will not eats it.
 You must go now. | You must went now.
 They could see the sea. | They could saw the sea.
 Can he swim? | Can he swims?
+She would get a boat. | She would getting a boat.
+The fox went away. | The went away.
 Would they come? | Would they came?
 He didn't go home. | He didn't went home.
 She does not like rain. | She does not likes rain.
