@@ -10,15 +10,15 @@ from typing import Any
 from pydantic import Field
 
 from tasks import stage
-from tasks.judging.answers import STORY
+from tasks.evaluation.rows import request
 from tasks.judging.kept import read_items, read_pairs
+from tasks.judging.records import STORY, short_hash
 from tasks.pairing import selection, suite
 from tasks.pairing.judged import judged
 from tasks.pairing.preference import REASONS, Found, Preference, Thumb
 from tasks.pairing.reviewed import decided, reviewed
 from tasks.records import read_rows
 from tasks.reviews.batch_file import Feedback, read_folder
-from tasks.reviews.cards import draw
 from tasks.stage import Params, UserError
 
 log = logging.getLogger(__name__)
@@ -90,8 +90,6 @@ def _selected(
 
 def _held_out(mixture: Path) -> dict[str, str]:
     """The story requests and other prompts of the mixture that figures are quoted on, by their ids."""
-    from tasks.evaluation.baselines.base import request
-
     found: dict[str, str] = {}
     for split in HELD_OUT:
         path = mixture / f"{split}.parquet"
@@ -102,7 +100,7 @@ def _held_out(mixture: Path) -> dict[str, str]:
 
 
 def _row(one: Preference, cluster: str, params: PairParams) -> dict[str, Any]:
-    is_validation = draw("pair", params.seed, cluster) < params.validation_share
+    is_validation = int(short_hash([params.seed, cluster]), 16) < params.validation_share * 2**64
     return {
         "id": one.id,
         "split": "validation" if is_validation else "train",
@@ -112,6 +110,8 @@ def _row(one: Preference, cluster: str, params: PairParams) -> dict[str, Any]:
         "prompt": one.prompt,
         "chosen": one.chosen,
         "rejected": one.rejected,
+        "chosen_cut": one.chosen in one.cut,
+        "rejected_cut": one.rejected in one.cut,
         "weight": one.weight,
         "source": one.source,
         "margin": one.margin,
@@ -126,7 +126,7 @@ def _write(
         stage.write_text(folder / f"{split}.jsonl", _lines(row for row in rows if row["split"] == split))
     told = (
         {"prompt_id": one.prompt_id, "kind": one.kind, "prompt": one.prompt, "answer": one.answer,
-         "desirable": one.desirable, "weight": one.weight, "origin": dict(one.origin)}
+         "desirable": one.desirable, "cut": one.cut, "weight": one.weight, "origin": dict(one.origin)}
         for one in thumbs
     )  # fmt: skip
     stage.write_text(folder / "thumbs.jsonl", _lines(told))

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from tasks.chat import END_OF_TURN, encode_chat, is_taught_to_chat
-from tasks.evaluation.baselines.base import Row, request
 from tasks.evaluation.intervals import Floats
+from tasks.evaluation.rows import Row, request
 from tasks.evaluation.task_scores import constraints_of
 from tasks.stage import Params
 from tasks.tokenizer_kinds import load_tokenizer
@@ -47,10 +47,14 @@ class AnsweringParams(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What somebody answered to the rows of a task. probabilities: (rows, labels) of a classification."""
+    """What somebody answered to the rows of a task. probabilities: (rows, labels) of a classification.
+
+    cut: the places of answers that ended because they were as long as they could be.
+    """
 
     by: str
     texts: list[str]
+    cut: frozenset[int] = frozenset()
     probabilities: Floats | None = None
 
 
@@ -74,12 +78,14 @@ class Respondent:
         stories = [at for at, row in enumerate(rows) if constraints_of(row)]
         others = [at for at in range(len(rows)) if at not in set(stories)]
         texts = [""] * len(rows)
+        cut: set[int] = set()
         plan = ((others, kind, self.params.temperature), (stories, "story", self.params.story_temperature))
         for places, limit, temperature in plan:
             told = self._generate([rows[at] for at in places], examples, limit=limit, temperature=temperature)
-            for at, text in zip(places, told, strict=True):
+            for at, (text, is_cut) in zip(places, told, strict=True):
                 texts[at] = text
-        return Answers(by=self.name, texts=texts)
+                cut.update({at} if is_cut else ())
+        return Answers(by=self.name, texts=texts, cut=frozenset(cut))
 
     def _classify(self, rows: Sequence[Row], train: Sequence[Row]) -> Answers:
         """The likeliest label, its end included, so that no label is favoured for being short."""
@@ -100,7 +106,10 @@ class Respondent:
             probabilities=likely / likely.sum(axis=1, keepdims=True),
         )
 
-    def _generate(self, rows: Sequence[Row], examples: Sequence[Row], *, limit: str, temperature: float) -> list[str]:
+    def _generate(
+        self, rows: Sequence[Row], examples: Sequence[Row], *, limit: str, temperature: float
+    ) -> list[tuple[str, bool]]:
+        """Texts, and whether each was cut."""
         from model.generation import Decoding, generate
 
         most = int(getattr(self.params.max_tokens, limit))
@@ -110,8 +119,12 @@ class Respondent:
         seeds = [self.seed + at for at in range(len(rows))]
         stop = (END_OF_TURN,) if self.chat else ()
         found = generate(self.model, prompts, decoding=decoding, seeds=seeds, stop=stop, batch=self.params.batch)
-        texts = [str(self.tokenizer.decode(ids)).strip() for ids in found]
-        return texts if self.chat or limit == "story" else [text.partition("\n")[0].strip() for text in texts]
+        told = [(str(self.tokenizer.decode(ids)).strip(), len(ids) >= most) for ids in found]
+        if self.chat or limit == "story":
+            return told
+        return [
+            (line.strip(), is_cut and not more) for text, is_cut in told for line, more, _ in [text.partition("\n")]
+        ]
 
     def _prompt(self, row: Row, examples: Sequence[Row], *, room: int) -> list[int]:
         """Token ids that an answer of `room` tokens can follow; of examples as many as fit, of the request its end."""

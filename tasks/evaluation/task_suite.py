@@ -14,9 +14,9 @@ from pydantic import Field
 
 from tasks.evaluation.answering import AnsweringParams, Answers, Respondent
 from tasks.evaluation.baselines import Baseline, Row, baselines_for
-from tasks.evaluation.baselines.base import request
 from tasks.evaluation.fabrication import fabrication, refusal_figures
 from tasks.evaluation.intervals import Bootstrap, Floats, Score, with_interval
+from tasks.evaluation.rows import request
 from tasks.evaluation.swaps import Gender, gender_of, swap_gap, swapped
 from tasks.evaluation.task_scores import HEADLINE, compare, constraints_of, references_of, score
 from tasks.evaluation.task_table import Verdict

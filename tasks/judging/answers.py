@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from tasks.evaluation.answering import AnsweringParams, Respondent, respondents
-from tasks.evaluation.baselines.base import Row, request
+from tasks.evaluation.rows import Row, request
 from tasks.evaluation.task_scores import constraints_of, references_of
-from tasks.judging.records import Item
+from tasks.judging.records import STORY, Item
 from tasks.records import read_rows
 from tasks.stage import Params, UserError
 
 if TYPE_CHECKING:
     from model.decoder import Decoder
 
-STORY = "story"  # the kind of a request for a story; everything else goes by the kind of its task
 SEEDS_APART = 100_003  # between two answers to the same prompt
 
 
@@ -93,9 +92,9 @@ def answers_of(
     drawn = [_answers(replace(way, seed=seed + n * SEEDS_APART), prompts) for n in range(each)]
     decoding = {**params.model_dump(mode="json"), "seed": seed, "way": way.name}
     return [
-        prompt.item(texts[at], by=name or folder.name, decoding={**decoding, "draw": n})
+        prompt.item(told[at][0], by=name or folder.name, decoding={**decoding, "draw": n, "cut": told[at][1]})
         for at, prompt in enumerate(prompts)
-        for n, texts in enumerate(drawn)
+        for n, told in enumerate(drawn)
     ]
 
 
@@ -108,12 +107,13 @@ def _load(folder: Path) -> "Decoder":
         raise UserError(str(error)) from error
 
 
-def _answers(way: Respondent, prompts: Sequence[Prompt]) -> list[str]:
-    texts = [""] * len(prompts)
+def _answers(way: Respondent, prompts: Sequence[Prompt]) -> list[tuple[str, bool]]:
+    """Each prompt's answer, and whether it was cut for its length."""
+    found = [("", False)] * len(prompts)
     for task in dict.fromkeys(prompt.task for prompt in prompts):
         places = [at for at, prompt in enumerate(prompts) if prompt.task == task]
         rows = [prompts[at].row for at in places]
-        told = way.answer(str(rows[0]["kind"]), rows, prompts[places[0]].examples).texts
-        for at, text in zip(places, told, strict=True):
-            texts[at] = text
-    return texts
+        told = way.answer(str(rows[0]["kind"]), rows, prompts[places[0]].examples)
+        for place, (at, text) in enumerate(zip(places, told.texts, strict=True)):
+            found[at] = text, place in told.cut
+    return found

@@ -10,6 +10,7 @@ from tasks.judging.rubric import Part
 
 Status = Literal["ok", "parse_error", "refused", "unsupported", "injection_flag"]
 STATUSES: tuple[Status, ...] = ("ok", "parse_error", "refused", "unsupported", "injection_flag")
+STORY = "story"  # the kind of a request for a story; everything else goes by the kind of its task
 Winner = Literal["first", "second", "tie"]
 SWAPPED: Mapping[Winner, Winner] = {
     "first": "second",
@@ -39,7 +40,7 @@ class Item:
     @property
     def part(self) -> Part:
         """The part of the rubric that it is judged by."""
-        return "story" if self.kind == "story" else "task"
+        return "story" if self.kind == STORY else "task"
 
     @property
     def id(self) -> str:

@@ -47,5 +47,6 @@ def _preference(record: PairRecord, by_id: Mapping[str, Item]) -> Preference:
         rejected=other.answer,
         source="judge",
         margin=abs(record.margin or 0.0),
+        cut=frozenset(item.answer for item in (chosen, other) if item.decoding.get("cut")),
         origin={"judge": record.judge, "chosen": chosen.id, "rejected": other.id},
     )

@@ -28,7 +28,8 @@ REASONS = (
 class Preference:
     """That one answer is better than another. weight: a ranking's pairs share the weight of one judgement.
 
-    margin: how sure, 0 to 1; a person's is 1. origin: who said so, for `fledgling trace`.
+    margin: how sure, 0 to 1; a person's is 1. cut: the texts that ended because they were as long as they could be.
+    origin: who said so, for `fledgling trace`.
     """
 
     prompt_id: str
@@ -39,6 +40,7 @@ class Preference:
     source: Source
     weight: float = 1.0
     margin: float = 1.0
+    cut: frozenset[str] = frozenset()
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -69,6 +71,7 @@ class Thumb:
     prompt: str
     answer: str
     desirable: bool
+    cut: bool = False
     weight: float = 1.0
     origin: Mapping[str, Any] = field(default_factory=dict)
 

@@ -58,6 +58,7 @@ def _majority(said: Sequence[Preference], ties: int) -> Preference | None:
         rejected=first.rejected,
         source=first.source,
         weight=weight,
+        cut=first.cut,
         origin=origin if len(best) > 1 or ties else first.origin,
     )
 
@@ -110,7 +111,7 @@ def _thumbs(row: Feedback) -> Iterator[Thumb]:
 def _thumb(row: Feedback, answer: Answer, *, desirable: bool) -> Thumb:
     return Thumb(
         prompt_id=row.prompt.id, kind=row.prompt.task, prompt=row.prompt.text, answer=answer.text,
-        desirable=desirable, origin=_origin(row),
+        desirable=desirable, cut=bool(answer.decoding.get("cut")), origin=_origin(row),
     )  # fmt: skip
 
 
@@ -123,6 +124,7 @@ def _preference(row: Feedback, *, chosen: str, rejected: str, weight: float = 1.
         rejected=rejected,
         source="correction" if row.kind == "correction" else "human",
         weight=weight,
+        cut=frozenset(answer.text for answer in row.answers if answer.decoding.get("cut")),
         origin=_origin(row),
     )
 

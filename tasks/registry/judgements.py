@@ -11,10 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.judging.answers import STORY
 from tasks.judging.comparing.matches import Match, find_matches
 from tasks.judging.kept import read_items, read_pairs, read_rankings, read_scores
-from tasks.judging.records import Item, PairRecord, RankRecord, ScoreRecord
+from tasks.judging.records import STORY, Item, PairRecord, RankRecord, ScoreRecord
 from tasks.registry import runs, store
 from tasks.registry.evidence import Lock
 from tasks.stage import UserError

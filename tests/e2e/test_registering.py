@@ -30,19 +30,19 @@ def test_the_chains_run_holds_the_version(by_flow: tuple[Workspace, Done], regis
     assert "train/loss" in runs["pretrain"]["metrics"]
     assert {"data/tokens", "data/tokenizer"} <= set(runs["pretrain"]["inputs"])
     assert "train/loss" in runs["finetune"]["metrics"]
-    assert version["tags"]["model"] == "finetuned"
-    assert version["tags"]["model_md5"] == by_flow[0].outs()["models/finetuned"]
+    assert version["tags"]["model"] == "aligned"
+    assert version["tags"]["model_md5"] == by_flow[0].outs()["models/aligned"]
     assert version["tags"]["demonstration"] == "true"
 
 
 def test_the_version_says_how_its_tasks_came_out(by_flow: tuple[Workspace, Done], registered: dict[str, Any]) -> None:
     tags = registered["versions"][0]["tags"]
-    lost = by_flow[0].json("metrics/evaluate.json")["finetuned_tasks_lost"]
+    lost = by_flow[0].json("metrics/evaluate.json")["aligned_tasks_lost"]
     assert tags["tasks_lost"] == (", ".join(lost) or "none")
     outcomes = {key.removeprefix("task_"): value for key, value in tags.items() if key.startswith("task_")}
     assert set(outcomes) == {"classification", "summarization", "translation", "assistant"}
     assert sorted(task for task, told in outcomes.items() if told.startswith("loses: ")) == lost
-    assert "| classification | macro_f1 | finetuned " in (by_flow[0].folder / "metrics" / "tasks.md").read_text()
+    assert "| classification | macro_f1 | aligned " in (by_flow[0].folder / "metrics" / "tasks.md").read_text()
 
 
 def test_a_model_that_does_not_beat_the_ngram_says_so(
@@ -50,7 +50,7 @@ def test_a_model_that_does_not_beat_the_ngram_says_so(
 ) -> None:
     workspace, done = by_flow
     figures = workspace.json("metrics/evaluate.json")
-    beats = figures["finetuned_written_bits_per_byte"] < figures["ngram_written_bits_per_byte"]
+    beats = figures["aligned_written_bits_per_byte"] < figures["ngram_written_bits_per_byte"]
     assert not beats  # a model of seconds
     assert registered["versions"][0]["tags"]["beats_ngram"] == "false"
     assert registered["aliases"] == {}

@@ -37,7 +37,8 @@ def test_nothing_is_left_in_the_home_folder_or_in_git(chain: Workspace) -> None:
         ("metrics/prepare.json", ["records_in", "records_kept", "near_duplicate_share", "rejected_unsafe"]),
         ("metrics/tokenize.json", ["vocabulary_size", "bytes_per_token", "round_trip_errors"]),
         ("metrics/pretrain.json", ["parameters", "train_tokens", "val_bits_per_byte"]),
-        ("metrics/judge.json", ["finetuned_vs_base_win_rate", "base_grammar_score", "judge_coverage"]),
+        ("metrics/judge.json", ["aligned_vs_finetuned_win_rate", "base_grammar_score", "judge_coverage"]),
+        ("metrics/align.json", ["pairs", "accuracy", "margin", "kl_from_reference", "length_ratio"]),
         (
             "metrics/judge_scorecard.json",
             [f"heuristic_{name}_corruption_accuracy{end}" for name in "ab" for end in ("", "_low", "_high", "_passed")],

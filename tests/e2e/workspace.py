@@ -79,12 +79,23 @@ SMALL: dict[str, Any] = {
     "calibrate.examination.attack_stories": 1,
     "calibrate.examination.grammar.builtin_pairs": 20,
     "calibrate.examination.bootstrap": 100,
-    "sample.prompts": {"stories": 3, "others": 1, "kinds": ["summarization", "translation", "assistant"]},
-    "sample.answers": 2,
+    "sample.prompts": {"stories": 8, "others": 1, "kinds": ["summarization", "translation", "assistant"]},
+    "sample.answers": 3,
     "sample.answering.max_tokens": {"summarization": 8, "translation": 8, "assistant": 8, "story": 16},
     "judge.prompts": {"stories": 3, "others": 1, "kinds": ["summarization", "translation", "assistant"]},
     "judge.answering.max_tokens": {"summarization": 8, "translation": 8, "assistant": 8, "story": 16},
     "judge.bootstrap": 100,
+    "pair.least_margin": 0.0,
+    "pair.longer_off_half": 0.5,
+    "pair.held_out_jaccard": 1.0,
+    "pair.validation_share": 0.4,  # of some ten prompts
+    "align.bounds": {"chosen_drop": 9.0, "kl": 9.0, "length_drift": 9.0},
+    "align.budget_tokens": 8_192,
+    "align.batch_tokens": 1_024,
+    "align.evaluations": 1,
+    "align.sampled_answers": 2,
+    "align.sampling.max_tokens": 10,
+    "align.compile": "off",
 }
 
 

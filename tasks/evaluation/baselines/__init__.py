@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from tasks.evaluation.baselines.base import Baseline, Row
+from tasks.evaluation.baselines.base import Baseline
+from tasks.evaluation.rows import Row
 
 __all__ = ["BASELINES", "Baseline", "Row", "baselines_for"]
 

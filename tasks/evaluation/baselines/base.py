@@ -1,12 +1,10 @@
-"""What a baseline is, and what it reads of a row of the mixture."""
+"""What a baseline is."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from tasks.evaluation.intervals import Floats
-
-Row = Mapping[str, Any]  # a row of the mixture
+from tasks.evaluation.rows import Row
 
 
 class Baseline(Protocol):
@@ -23,22 +21,3 @@ class Baseline(Protocol):
 
     def probabilities(self, rows: Sequence[Row]) -> Floats | None:
         """(rows, classes) in the order of the sorted labels of the training rows; None where there are none."""
-
-
-def source_text(row: Row) -> str:
-    """The text that is asked about, else the whole request."""
-    return str(row.get("document") or "") or request(row)
-
-
-def request(row: Row) -> str:
-    """What the user says before the answer, all turns of it."""
-    held = row["messages"]
-    messages = json.loads(held) if isinstance(held, str) else held
-    return "\n".join(str(message["content"]) for message in messages[:-1] if message["role"] == "user")
-
-
-def question(row: Row) -> str:
-    """The request without the document that it quotes."""
-    document = str(row.get("document") or "")
-    asked = request(row)
-    return (asked.replace(document, " ") if document else asked).strip() or asked

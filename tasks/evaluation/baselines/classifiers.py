@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.evaluation.baselines.base import Row, source_text
 from tasks.evaluation.intervals import Floats
+from tasks.evaluation.rows import Row, source_text
 
 _FOLDS = 3
 _TUNED_ON = 2_000  # rows: cross-validation on more takes long and changes no choice

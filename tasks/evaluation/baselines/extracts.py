@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.evaluation.baselines.base import Row, source_text
 from tasks.evaluation.language import STOP_WORDS, sentences, stem, tokens
+from tasks.evaluation.rows import Row, source_text
 
 _LENGTHS = (1, 2, 3, 5, 8)  # sentences: three are too few where summaries are long
 _TUNED_ON = 100  # training rows on which the number of sentences is chosen

@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.baselines.base import Row, source_text
 from tasks.evaluation.language import tokens
+from tasks.evaluation.rows import Row, source_text
 
 Ints = npt.NDArray[np.int64]
 Words = tuple[str, ...]

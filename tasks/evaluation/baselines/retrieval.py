@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.baselines.base import Row, question, request
 from tasks.evaluation.intervals import Floats
 from tasks.evaluation.language import sentences, token_f1
+from tasks.evaluation.rows import Row, question, request
 
 _NEIGHBOURS = 10
 _TUNED_ON = 200  # training rows of each aspect

@@ -11,7 +11,7 @@ from model import generation, scoring
 from model.checkpoint import save_model
 from tasks.chat import END_OF_TURN, encode_chat, write_generation_config
 from tasks.evaluation.answering import AnsweringParams, Respondent, respondents
-from tasks.evaluation.baselines.base import request
+from tasks.evaluation.rows import request
 from tasks.tokenizer_kinds import load_tokenizer
 from tests.tasks import small
 
