@@ -32,9 +32,9 @@ class Scale:
 
 
 MEASURES: Mapping[str, Scale] = {
-    "bits_per_letter": Scale("high", 0.1, better=0.5),
-    "likelihood": Scale("high", 0.2, better=0.5),  # bits a word, over what the word's frequency costs
-    "worst_windows": Scale("high", 0.3, better=0.5),  # the same in the worst windows
+    "bits_per_letter": Scale("high", 0.1, better=2.0),
+    "likelihood": Scale("high", 0.2, better=2.0),  # bits a word, over what the word's frequency costs
+    "worst_windows": Scale("high", 0.3, better=2.0),  # the same in the worst windows
     "meeting_place": Scale("high", 2.0),  # the same around the place where prompt and answer meet
     "repairs": Scale("high", 0.02),  # bits a word that small repairs of the likeliest faults would save
     "misspelt_words": Scale("high", 0.01),  # share of the words

@@ -139,12 +139,15 @@ def question_agreement(tokens: Sequence[Token]) -> Iterator[Fault]:
         yield fault("question_agreement", tokens, at, found.end)
 
 
+_ASKS = OF_ONE | OF_MANY | {"am"}
+
+
 def _auxiliary_of_question(tokens: Sequence[Token]) -> int | None:
     """The place of the auxiliary that begins a question, after a question word or first."""
     start = next((at for at, token in enumerate(tokens) if token.word not in QUOTES), 0)
     asks = any(token.word == "?" for token in tokens) or (tokens and tokens[start].word in WH)
     for at in (start, start + 1):
-        if at + 1 < len(tokens) and tokens[at].word in OF_ONE | OF_MANY | {"am"}:
+        if at + 1 < len(tokens) and tokens[at].word in _ASKS:
             asked = at == start or tokens[start].word in ("where", "why", "when", "how", "what", "who")
             return at if asks and asked else None
     return None

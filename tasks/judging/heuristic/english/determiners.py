@@ -99,7 +99,7 @@ def much_before_many(tokens: Sequence[Token]) -> Iterator[Fault]:
 def one_of_one(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "One of the dog", "two of his friend", "many of my toy"."""
     for at in range(len(tokens) - 3):
-        if tokens[at].word not in _OF_MANY | {"one", "each"} or tokens[at + 1].word != "of":
+        if tokens[at + 1].word != "of" or tokens[at].word not in _OF_MANY | {"one", "each"}:
             continue
         if tokens[at + 2].word not in ARTICLES | POSSESSIVES | {"these", "those"}:
             continue
@@ -124,21 +124,23 @@ def doubled_determiner(tokens: Sequence[Token]) -> Iterator[Fault]:
             yield fault("doubled_determiner", tokens, at, at + 2)
 
 
-_NEVER_NOUNS = ONLY_PAST - word_set("saw rose fell bit rode wore tore drove bore froze broke")
-_NO_NOUN = word_set("is was were are am has had did of to and but or because") | SUBJECTS | OBJECTS
+_NO_NOUN = (
+    (ONLY_PAST - word_set("saw rose fell bit rode wore tore drove bore froze broke"))
+    | word_set("is was were are am has had did of to and but or because")
+    | SUBJECTS
+    | OBJECTS
+)
 
 
 def determiner_alone(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "The is", "my and", "a of", "their.": no noun follows."""
     for at in range(len(tokens) - 1):
-        if tokens[at].word not in ARTICLES | {"my", "your", "our", "their", "its", "every"}:
+        if tokens[at].word not in _FIRST:
             continue
         after = tokens[at + 1]
         if after.text.isupper() or (tokens[at].text == "A" and at):
             continue  # the letter A, "the I"
-        if after.word in _NO_NOUN | _NEVER_NOUNS or (
-            after.word in END and tokens[at].word in ("an", "my", "their", "every", "our")
-        ):
+        if after.word in _NO_NOUN or (after.word in END and tokens[at].word in ("an", "my", "their", "every", "our")):
             yield fault("determiner_alone", tokens, at, at + 2)
 
 

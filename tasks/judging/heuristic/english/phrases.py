@@ -11,7 +11,6 @@ from tasks.judging.heuristic.english.tokens import (
     CONJUNCTIONS,
     EITHER,
     INDEFINITE,
-    MODALS,
     NEGATIONS,
     PLURAL_ONLY,
     POSSESSIVES,
@@ -57,6 +56,10 @@ def fault(rule: str, tokens: Sequence[Token], start: int, end: int) -> Fault:
     return Fault(rule, start, " ".join(token.word for token in tokens[start:end]))
 
 
+_OF_GRAMMAR = AUXILIARIES | PREPOSITIONS | CONJUNCTIONS | PRONOUNS | ARTICLES | ADVERBS | NEGATIONS
+_IN_NO_PHRASE = (_OF_GRAMMAR - NEGATIONS) | WH | INDEFINITE
+
+
 def is_boundary(tokens: Sequence[Token], at: int) -> bool:
     """Whether no noun phrase goes on here: its end, a mark, a word of grammar, a verb in the past."""
     if at >= len(tokens):
@@ -64,17 +67,7 @@ def is_boundary(tokens: Sequence[Token], at: int) -> bool:
     token = tokens[at]
     if token.is_mark:
         return token.word not in ("'", "-", "–", "'s")
-    grammar = (
-        token.word in PREPOSITIONS
-        or token.word in AUXILIARIES - {"can", "will", "might"}
-        or token.word in CONJUNCTIONS
-        or token.word in PRONOUNS
-        or token.word in ARTICLES
-        or token.word in ADVERBS
-        or token.word in MODALS
-        or token.word in NEGATIONS
-    )
-    return grammar or (token.tag == "VBD" and not {"NN", "JJ"} & token.forms) or token.is_past_only
+    return token.word in _OF_GRAMMAR or (token.tag == "VBD" and not {"NN", "JJ"} & token.forms) or token.is_past_only
 
 
 def noun_run(tokens: Sequence[Token], at: int) -> int:
@@ -88,7 +81,7 @@ def noun_run(tokens: Sequence[Token], at: int) -> int:
 
 
 def _goes_on(token: Token) -> bool:
-    if token.word in AUXILIARIES | PREPOSITIONS | CONJUNCTIONS | PRONOUNS | ARTICLES | ADVERBS | WH | INDEFINITE:
+    if token.word in _IN_NO_PHRASE:
         return False
     return token.is_descriptive or token.tag in ("NN", "NNS", "NNP", "CD")
 

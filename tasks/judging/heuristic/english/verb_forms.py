@@ -260,10 +260,13 @@ def _compares(tokens: Sequence[Token], at: int) -> bool:
     return any(token.word in _COMPARES for token in tokens[max(0, at - 7) : at])
 
 
+_BEFORE_VERB = ADVERBS - {"all", "both", "once"}
+
+
 def _past_adverbs(tokens: Sequence[Token], at: int) -> int:
     while at < len(tokens) and (
         tokens[at].word in NEGATIONS
-        or tokens[at].word in ADVERBS - {"all", "both", "once"}
+        or tokens[at].word in _BEFORE_VERB
         or (tokens[at].tag == "RB" and tokens[at].word.endswith("ly"))
     ):
         at += 1
