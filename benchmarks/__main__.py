@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from benchmarks import generation, judging_endpoint, judging_heuristic, noop, training
+from benchmarks import generation, judging_endpoint, judging_heuristic, noop, review_load, training
 
 RESULTS = Path("benchmarks/results.json")
 MEASUREMENTS = (
@@ -16,6 +16,8 @@ MEASUREMENTS = (
     judging_endpoint.endpoint_judge_busy_share,
     judging_heuristic.judge_1000_pairs_vs_60_s,
     training.finetune_vs_pretrain,
+    review_load.review_submit_p95_sqlite,
+    review_load.review_submit_p95_postgresql,
 )
 
 
