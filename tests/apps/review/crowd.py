@@ -267,8 +267,7 @@ async def until_done(people: Sequence[Reader]) -> None:
 async def at_a_pace(people: Sequence[Reader], *, every_s: float, seconds: float) -> None:
     """Everybody joins; then each does something every so many seconds, not all in the same moment."""
     async with contextlib.AsyncExitStack() as opened:
-        for reader in people:
-            await opened.enter_async_context(reader)
+        await asyncio.gather(*(opened.enter_async_context(reader) for reader in people))
         began = time.monotonic()
 
         async def work(reader: Reader, at: float) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
+from apps.review.access import Gate
+from tasks.reviews import reviewers
 from tasks.reviews.chains import live
 from tasks.reviews.database import Database
 from tasks.reviews.kinds import Kind
 from tasks.reviews.tables import Annotation, Assignment, Batch, Generation, Item, Prompt, Shown
 from tests.apps.review.crowd import Reader, Stored
-from tests.apps.review.filled import ANSWERS, NOW, STORIES, Served, invite
+from tests.apps.review.filled import ANSWERS, NOW, STORIES, Served
 
 KINDS: tuple[Kind, ...] = ("choice", "choice", "ranking", "choice", "choice", "rating", "choice", "correction")
 BATCH = "crowd"
@@ -70,10 +72,13 @@ def _shown(at: int, place: int) -> Row:
 
 def readers(database: Database, served: Served, count: int, *, resend_share: float = 0.0) -> list[Reader]:
     """New reviewers with an invite each."""
-    names = [f"Reader {number}" for number in range(count)]
+    gate = Gate(served.settings)
+    with database.session() as session:
+        added = [reviewers.add(session, f"Reader {number}", "reviewer", NOW) for number in range(count)]
+        links = [gate.invite_link(reviewer) for reviewer in added]
     return [
-        Reader(name, invite(database, served.settings, name), seed=number, resend_share=resend_share)
-        for number, name in enumerate(names)
+        Reader(reviewer.name, link, seed=number, resend_share=resend_share)
+        for number, (reviewer, link) in enumerate(zip(added, links, strict=True))
     ]
 
 
