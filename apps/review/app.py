@@ -72,7 +72,7 @@ def _say_errors_plainly(app: FastAPI) -> None:
         return _told(request, f"{'.'.join(map(str, first['loc']))}: {first['msg']}", status=422)
 
     def busy(request: Request, error: Exception) -> Response:
-        return _told(request, f"Nothing was stored: {error}", status=503)
+        return _told(request, f"Not known to be stored: {error}", status=503)
 
     def too_often(request: Request, error: Exception) -> Response:
         return too_many()

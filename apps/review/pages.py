@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from apps.review.access import Visit, check_origin, member
 from apps.review.look import page
-from apps.review.service import Changing, Served, Service, TooMany, Visiting, now
+from apps.review.service import Changing, Joining, Served, Service, Visiting, now
 from tasks.reviews.answering import Submission, answer, skip, undo
 from tasks.reviews.cards import Card
 from tasks.reviews.database import Unavailable
@@ -74,11 +74,9 @@ def ask_to_join(service: Served, token: str = "") -> Response:
 
 
 @router.post("/join")
-def join(request: Request, service: Served, token: Annotated[str, Form(max_length=1000)]) -> Response:
+def join(request: Request, service: Joining, token: Annotated[str, Form(max_length=1000)]) -> Response:
     """Lets in whom the link invites."""
     check_origin(request)
-    if not service.limits.allows_join(request.client.host if request.client else "unknown"):
-        raise TooMany
     with service.database.reading() as session:
         reviewer = service.gate.invited(session, token)
         response = RedirectResponse("/owner" if reviewer.role == "owner" else "/", status_code=303)

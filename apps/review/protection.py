@@ -1,10 +1,10 @@
 """What every request and answer passes: headers, a limit of the body's size, rate limits. Plain ASGI."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,7 +13,7 @@ MOST_BODY_BYTES = 100_000
 # an answer takes seconds of reading; fifty reviewers behind one address submit 25 a second
 OF_A_SESSION = (RateLimitItemPerSecond(20), RateLimitItemPerMinute(600))
 OF_AN_ADDRESS = (RateLimitItemPerSecond(200), RateLimitItemPerMinute(6_000))
-JOINS_OF_AN_ADDRESS = (RateLimitItemPerMinute(30),)
+JOINS_OF_AN_ADDRESS = (RateLimitItemPerMinute(120),)  # fifty people of one office who all begin now
 AGAIN_AFTER_S = 2
 
 HEADERS: Mapping[str, str] = {
@@ -34,16 +34,24 @@ class Limits:
     """Counts what each session and each address asks for, in this process's memory."""
 
     def __init__(self) -> None:
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._limiter: SlidingWindowCounterRateLimiter | None = None  # its store wants a running event loop
 
-    def allows_session(self, key: str) -> bool:
-        return all(self._limiter.hit(limit, "session", key) for limit in OF_A_SESSION)
+    async def allows_session(self, key: str) -> bool:
+        return await self._allows(OF_A_SESSION, "session", key)
 
-    def allows_address(self, address: str) -> bool:
-        return all(self._limiter.hit(limit, "address", address) for limit in OF_AN_ADDRESS)
+    async def allows_address(self, address: str) -> bool:
+        return await self._allows(OF_AN_ADDRESS, "address", address)
 
-    def allows_join(self, address: str) -> bool:
-        return all(self._limiter.hit(limit, "join", address) for limit in JOINS_OF_AN_ADDRESS)
+    async def allows_join(self, address: str) -> bool:
+        return await self._allows(JOINS_OF_AN_ADDRESS, "join", address)
+
+    async def _allows(self, limits: Sequence[RateLimitItem], *key: str) -> bool:
+        if self._limiter is None:
+            self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        for limit in limits:
+            if not await self._limiter.hit(limit, *key):
+                return False
+        return True
 
 
 class Headers:
@@ -71,7 +79,7 @@ class AddressLimit:
         self.app, self.limits = app, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self.limits.allows_address((scope.get("client") or ("unknown",))[0]):
+        if scope["type"] == "http" and not await self.limits.allows_address((scope.get("client") or ("unknown",))[0]):
             await too_many()(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -35,26 +35,33 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service = request.app.state.service
     assert isinstance(service, Service)  # put there by create_app
     return service
 
 
-def _visit(request: Request, service: Annotated[Service, Depends(_service)]) -> Visit:
+async def _visit(request: Request, service: Annotated[Service, Depends(_service)]) -> Visit:
     visit = service.gate.visit(request)
-    if not service.limits.allows_session(visit.key):
+    if not await service.limits.allows_session(visit.key):
         raise TooMany
     return visit
 
 
-def _changing(
+async def _changing(
     request: Request, service: Annotated[Service, Depends(_service)], visit: Annotated[Visit, Depends(_visit)]
 ) -> Visit:
     service.gate.check_csrf(request, visit, request.headers.get(CSRF_HEADER, ""))
     return visit
 
 
+async def _joining(request: Request, service: Annotated[Service, Depends(_service)]) -> Service:
+    if not await service.limits.allows_join(request.client.host if request.client else "unknown"):
+        raise TooMany
+    return service
+
+
 Served = Annotated[Service, Depends(_service)]
+Joining = Annotated[Service, Depends(_joining)]  # may come in with a link
 Visiting = Annotated[Visit, Depends(_visit)]  # may look
 Changing = Annotated[Visit, Depends(_changing)]  # may change: it was this session's page that asked

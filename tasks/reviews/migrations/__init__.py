@@ -3,12 +3,14 @@
 A new one: change tasks/reviews/tables.py, write versions/<number>_<what>.py; a test compares the two.
 """
 
+import threading
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 LOCK = 5_226_931_017  # of PostgreSQL's advisory locks: any number that nobody else takes
+_TURN = threading.Lock()  # Alembic's context is one a process
 
 
 def upgrade(connection: Connection, to: str = "head") -> None:
@@ -17,7 +19,8 @@ def upgrade(connection: Connection, to: str = "head") -> None:
 
     configuration = _configuration()
     configuration.attributes["connection"] = connection
-    command.upgrade(configuration, to)
+    with _TURN:
+        command.upgrade(configuration, to)
 
 
 def wait_for_others(connection: Connection) -> None:

@@ -60,7 +60,7 @@ def test_postgresql_is_killed_and_comes_back(postgresql: Server, serving: Servin
         assert assert_kept(database, people) == ITEMS
     assert not any(reader.refused for reader in people)
     assert all(
-        line.startswith(f"Nothing was stored: postgresql://127.0.0.1:{postgresql.port}/") for line in heard(*people)
+        line.startswith(f"Not known to be stored: postgresql://127.0.0.1:{postgresql.port}/") for line in heard(*people)
     )
 
 
@@ -137,7 +137,7 @@ def test_what_a_database_cannot_take_is_not_acknowledged(
         asyncio.run(_answer_amid(fault, page, address, reader, database))
         assert assert_kept(database, [reader]) == 2
     assert any(words in line for line in heard(reader)), reader.heard
-    assert all(line.startswith("Nothing was stored: ") for line in heard(reader))
+    assert all(line.startswith("Not known to be stored: ") for line in heard(reader))
     assert not reader.refused
 
 
