@@ -40,7 +40,7 @@ TWO = ["One day.\nIt rained.", "Häj \U0001f600"]
     ("name", "content"),
     [
         ("a.jsonl", json_lines(*({"text": text} for text in TWO)) + b"\n \n"),
-        ("a.jsonl.gz", gzip.compress(json_lines(*({"text": text} for text in TWO)))),
+        ("a.jsonl.gz", gzip.compress(json_lines(*({"text": text} for text in TWO)), mtime=0)),
         ("a.csv", 'id,text\n1,"One day.\nIt rained."\n2,Häj \U0001f600\n'.encode()),
         ("a.csv.gz", gzip.compress('\ufefftext\n"One day.\nIt rained."\nHäj \U0001f600\n'.encode(), mtime=0)),
         ("a.txt", "\ufeffOne day.\nIt rained.\n---\n\n---\nHäj \U0001f600\n---\n".encode()),
