@@ -15,7 +15,8 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -251,6 +252,12 @@ def _found(pattern: re.Pattern[str], page: str) -> tuple[str, ...]:
     found = pattern.search(page)
     assert found is not None, f"{pattern.pattern} is not in {page[:500]}"
     return found.groups()
+
+
+def played(crowd: Coroutine[Any, Any, None]) -> None:
+    """Runs it to its end in a thread: the browser of other tests keeps an event loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, crowd).result()
 
 
 async def until_done(people: Sequence[Reader]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from tasks.reviews.database import Database, open_database
-from tests.apps.review.crowd import NO_CONNECTION, Reader, until_done
+from tests.apps.review.crowd import NO_CONNECTION, Reader, played, until_done
 from tests.apps.review.filled import Served, prepared
 from tests.apps.review.servers import Page, PageServer, over, running
 from tests.apps.review.servers import page_server as page_server
@@ -55,7 +55,7 @@ def serving(page_server: PageServer, tmp_path: Path) -> Serving:
 def test_postgresql_is_killed_and_comes_back(postgresql: Server, serving: Serving) -> None:
     with serving(postgresql.new_database(), items=ITEMS) as (page, database):
         people = readers(database, page.served, 10)
-        asyncio.run(_work_and_kill(people, postgresql, page.served))
+        played(_work_and_kill(people, postgresql, page.served))
         database.close()  # its connections were killed too
         assert assert_kept(database, people) == ITEMS
     assert not any(reader.refused for reader in people)
@@ -134,7 +134,7 @@ def test_what_a_database_cannot_take_is_not_acknowledged(
     address = f"sqlite:///{tmp_path}/review.db" if is_sqlite else request.getfixturevalue("postgresql").new_database()
     with serving(address, items=4) as (page, database):
         reader = readers(database, page.served, 1)[0]
-        asyncio.run(_answer_amid(fault, page, address, reader, database))
+        played(_answer_amid(fault, page, address, reader, database))
         assert assert_kept(database, [reader]) == 2
     assert any(words in line for line in heard(reader)), reader.heard
     assert all(line.startswith("Not known to be stored: ") for line in heard(reader))
@@ -158,7 +158,7 @@ def test_two_browsers_of_one_reviewer(review_address: str, serving: Serving) -> 
     with serving(review_address, items=12) as (page, database):
         first = readers(database, page.served, 1)[0]
         second = first.elsewhere()
-        asyncio.run(_answer_together(first, second))
+        played(_answer_together(first, second))
         assert assert_kept(database, [first, second]) == 12
     assert set(first.refused) | set(second.refused) == {
         "this card has an answer of yours already; take it back to change it"
@@ -176,7 +176,7 @@ def test_a_lease_that_ends_while_an_answer_is_written(review_address: str, servi
     """The answer counts, unless somebody else was given the card meanwhile."""
     with serving(review_address, items=2) as (page, database):
         slow, quick = readers(database, page.served, 2)
-        asyncio.run(_answer_late(slow, quick, database))
+        played(_answer_late(slow, quick, database))
         assert assert_kept(database, [slow, quick]) == 2
     assert (len(slow.stored), len(quick.stored)) == (1, 1)
     assert list(slow.refused) == ["this card went to somebody else in the meantime; go on with the next one"]

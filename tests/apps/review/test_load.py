@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.reviews.database import open_database
-from tests.apps.review.crowd import NO_CONNECTION, Reader, at_a_pace, summary, until_done
+from tests.apps.review.crowd import NO_CONNECTION, Reader, at_a_pace, played, summary, until_done
 from tests.apps.review.filled import prepared
 from tests.apps.review.servers import Page, PageServer, over, running
 from tests.apps.review.servers import page_server as page_server
@@ -49,7 +49,7 @@ def a_thousand(page_server: PageServer, address: str, folder: Path) -> int:
         stock(database, SUBMISSIONS)
         people = readers(database, served, 20, resend_share=0.2)
         with running(page_server, served) as page:
-            asyncio.run(_work_and_kill(people, page))
+            played(_work_and_kill(people, page))
             assert page.kills == len(KILLS_AFTER)
         rows = assert_kept(database, people)
     assert sum(reader.resent for reader in people) > 0.15 * SUBMISSIONS
@@ -91,7 +91,7 @@ def fifty_reviewers(page_server: PageServer, address: str, folder: Path, *, seco
         stock(database, round(40 * seconds), gold=50, double_each=5)
         people = readers(database, served, 50)
         with running(page_server, served):
-            asyncio.run(at_a_pace(people, every_s=2.0, seconds=seconds))
+            played(at_a_pace(people, every_s=2.0, seconds=seconds))
         assert_kept(database, people)
     assert not any(reader.refused for reader in people)
     return [taken for reader in people for taken in reader.seconds]
