@@ -1,5 +1,6 @@
 """A PostgreSQL server of the tests' own: made by initdb in a folder of its own, on a free port of 127.0.0.1."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import psycopg
@@ -39,8 +41,16 @@ class Server:
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         for pid in (postmaster, *map(int, children)):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        while self._accepts():  # the kernel closes the door a moment later
+            time.sleep(0.01)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _accepts(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+            return True
+        return False
 
     def remove(self) -> None:
         assert self._end.stdin
