@@ -1,6 +1,7 @@
 """The flows of people's reviews: a batch is published, and collected as soon as it is full."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -37,13 +38,17 @@ def _came_from_outside(_task: Any, _run: Any, state: Any) -> bool:
     return False
 
 
-@task(
+_at_the_database = partial(
+    task,
     persist_result=False,
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=10,
     retry_condition_fn=_came_from_outside,
 )
+
+
+@_at_the_database()
 def publish(name: str | None) -> None:
     """A batch, in one transaction."""
     params = load_params(ReviewParams, "review")
@@ -54,13 +59,7 @@ def publish(name: str | None) -> None:
     get_run_logger().info(made.line)
 
 
-@task(
-    persist_result=False,
-    cache_policy=NO_CACHE,
-    retries=3,
-    retry_delay_seconds=10,
-    retry_condition_fn=_came_from_outside,
-)
+@_at_the_database()
 def collect(batch: str | None, *, early: bool) -> None:
     """The batch files; what a killed run left unfinished is finished."""
     log = get_run_logger()

@@ -16,7 +16,7 @@ from tasks.judging.records import STORY, short_hash
 from tasks.pairing import selection, suite
 from tasks.pairing.judged import judged
 from tasks.pairing.preference import REASONS, Found, Preference, Thumb
-from tasks.pairing.reviewed import decided, reviewed
+from tasks.pairing.reviewed import reviewed
 from tasks.records import read_rows
 from tasks.reviews.batch_file import Feedback, read_folder
 from tasks.stage import Params, UserError
@@ -57,7 +57,7 @@ def pair(
     by_people = reviewed(rows)
     by_judge = judged(read_items(answers), read_pairs(labelled / "pairs.jsonl"), least_margin=params.least_margin)
     rejected = by_people.rejected + by_judge.rejected
-    kept, clusters = _selected(by_people, by_judge, decided(rows), _held_out(mixture), params, rejected)
+    kept, clusters = _selected(by_people, by_judge, _held_out(mixture), params, rejected)
     if not kept:
         told = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common() if count)
         raise UserError(f"no pair is left ({told}); a smaller pair.least_margin or more samples give some")
@@ -72,17 +72,14 @@ def pair(
 def _selected(
     by_people: Found,
     by_judge: Found,
-    said: set[tuple[str, frozenset[str]]],
     held_out: Mapping[str, str],
     params: PairParams,
     rejected: Counter[str],
 ) -> tuple[list[Preference], dict[str, str]]:
     """The preferences that stay, and the cluster of each prompt that may be learnt from."""
-    found = [*by_people.preferences, *selection.without_decided(by_judge.preferences, said, rejected)]
+    found = [*by_people.preferences, *selection.without_decided(by_judge.preferences, by_people.decided, rejected)]
     found = selection.without_same_texts(found, rejected)
-    thumbed = [Preference(prompt_id=one.prompt_id, kind=one.kind, prompt=one.prompt, chosen=one.answer, rejected="",
-                          source="human") for one in by_people.thumbs]  # fmt: skip
-    clusters = selection.clusters([*found, *thumbed], held_out, jaccard=params.held_out_jaccard)
+    clusters = selection.clusters([*found, *by_people.thumbs], held_out, jaccard=params.held_out_jaccard)
     found = selection.without_leaks(found, clusters, rejected)
     found = selection.capped(found, most=params.most_of_a_prompt, rejected=rejected)
     return selection.balanced(found, off_half=params.longer_off_half, rejected=rejected), clusters

@@ -78,8 +78,12 @@ class Thumb:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a source gave. rejected: how much of it became no preference, by reason."""
+    """What a source gave. rejected: how much of it became no preference, by reason.
+
+    decided: the pairs of answers (Preference.texts) that people said something of, ties too.
+    """
 
     preferences: list[Preference] = field(default_factory=list)
     thumbs: list[Thumb] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
+    decided: frozenset[tuple[str, frozenset[str]]] = frozenset()

@@ -30,13 +30,8 @@ def reviewed(rows: Sequence[Feedback]) -> Found:
         else:
             preferences.append(winner)
     rejected["tie"] += sum(count for texts, count in ties.items() if texts not in votes)
-    return Found(preferences=preferences, thumbs=[thumb for row in usable for thumb in _thumbs(row)], rejected=rejected)
-
-
-def decided(rows: Sequence[Feedback]) -> set[tuple[str, frozenset[str]]]:
-    """The pairs of answers that people said something of, ties too: there a judge is not asked."""
-    usable = [row for row in rows if row.is_for_training]
-    return {texts for row in usable for texts in (*(one.texts for one in _preferences(row)), *_ties(row))}
+    thumbs = [thumb for row in usable for thumb in _thumbs(row)]
+    return Found(preferences=preferences, thumbs=thumbs, rejected=rejected, decided=frozenset((*votes, *ties)))
 
 
 def _majority(said: Sequence[Preference], ties: int) -> Preference | None:

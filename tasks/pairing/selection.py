@@ -1,14 +1,14 @@
 """Which preferences stay: people over the judge, no leak, no more of a prompt than its share, no taste for length."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
-from tasks.pairing.preference import Preference
+from tasks.pairing.preference import Preference, Thumb
 from tasks.reviews.clusters import Known, place
 
 
 def without_decided(
-    judged: Sequence[Preference], decided: set[tuple[str, frozenset[str]]], rejected: Counter[str]
+    judged: Sequence[Preference], decided: Set[tuple[str, frozenset[str]]], rejected: Counter[str]
 ) -> list[Preference]:
     """A judge's preferences without those that people spoke on."""
     kept = [one for one in judged if one.texts not in decided]
@@ -23,10 +23,10 @@ def without_same_texts(preferences: Sequence[Preference], rejected: Counter[str]
     return kept
 
 
-def clusters(preferences: Sequence[Preference], held_out: Mapping[str, str], *, jaccard: float) -> dict[str, str]:
+def clusters(found: Sequence[Preference | Thumb], held_out: Mapping[str, str], *, jaccard: float) -> dict[str, str]:
     """The cluster of each prompt id that may be learnt from: none that is near to a held-out prompt (text by id)."""
     known = [Known(id=name, text=text, cluster=name, split="holdout") for name, text in held_out.items()]
-    prompts = {one.prompt_id: one.prompt for one in preferences}
+    prompts = {one.prompt_id: one.prompt for one in found}
     return dict(place(prompts, known, split="train", jaccard=jaccard).clusters)
 
 

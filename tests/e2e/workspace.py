@@ -234,12 +234,12 @@ def succeeded(done: Done) -> str:
     return done.stdout + done.stderr
 
 
-def wait_for(holds: Callable[[], Any], *, limit_s: float, what: str) -> Any:
+def wait_for(holds: Callable[[], Any], *, limit_s: float, what: str, every_s: float = 0.02) -> Any:
     """What the condition gives, as soon as it is true of something."""
     deadline = time.monotonic() + limit_s
     while not (found := holds()):
         assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.02)
+        time.sleep(every_s)
     return found
 
 

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import yaml
 
 from fledgling.platform.api import DEPLOYMENTS
 from flows.local import free_port
+from tests.e2e.workspace import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("apps", "flows", "tasks", "fledgling", "params.yaml", "prefect.yaml", "pyproject.toml", "rubric.yaml")
@@ -66,13 +66,6 @@ def left_behind(project: Path) -> list[psutil.Process]:
     return found
 
 
-def wait_for(holds: Callable[[], Any], *, limit_s: float, what: str) -> None:
-    deadline = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.2)
-
-
 @pytest.fixture
 def serve(project: Path, environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], Any]]:
     """Starts the platform, waits until it says that it is ready; whatever is left is killed at the end."""
@@ -83,7 +76,9 @@ def serve(project: Path, environment: dict[str, str], tmp_path: Path) -> Iterato
         with lines.open("wb") as out:
             started.append(subprocess.Popen(command(), cwd=project, env=environment, stdout=out, stderr=out))
         ready = f"Prefect http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}  MLflow http://"
-        wait_for(lambda: ready in lines.read_text() or started[0].poll() is not None, limit_s=90, what="ready")
+        wait_for(
+            lambda: ready in lines.read_text() or started[0].poll() is not None, limit_s=90, what="ready", every_s=0.2
+        )
         assert ready in lines.read_text()
         return started[0], lines
 
@@ -150,10 +145,10 @@ def test_a_run_ends_with_the_platform(
     process, _ = serve()
     (project / "started").unlink(missing_ok=True)
     _start_a_run(f"http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}/api")
-    wait_for((project / "started").exists, limit_s=60, what="the worker runs the stage")
+    wait_for((project / "started").exists, limit_s=60, what="the worker runs the stage", every_s=0.2)
     process.send_signal(ending)
     assert process.wait(30) == (0 if ending == signal.SIGINT else -signal.SIGKILL)
-    wait_for(lambda: left_behind(project) == [], limit_s=20, what="no process left")
+    wait_for(lambda: left_behind(project) == [], limit_s=20, what="no process left", every_s=0.2)
 
 
 def _start_a_run(api: str) -> None:

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ import httpx
 import pytest
 import yaml
 
+from fledgling.platform.api import answers
 from flows.local import free_port
 from tasks.reviews.batch_file import read_folder
 from tasks.reviews.database import open_database
 from tests.conftest import ROOT
+from tests.e2e.workspace import wait_for
 from tests.tasks.reviews.small import answer, deal, person, publish, sent
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
@@ -75,7 +76,7 @@ def api(project: Path, environment: dict[str, str]) -> Iterator[str]:
 
     try:
         start("server", "start", "--host", "127.0.0.1", "--port", port)
-        wait_for(lambda: answers(f"{url}/health"), limit_s=120, what="the server")
+        wait_for(lambda: answers(f"{url}/health"), limit_s=120, what="the server", every_s=0.5)
         run(project, environment, "work-pool", "create", "fledgling", "--type", "process")
         run(project, environment, "deploy", "--all")
         start("worker", "start", "--pool", "fledgling", "--type", "process", "--name", "here")
@@ -94,20 +95,6 @@ def run(project: Path, environment: dict[str, str], *arguments: str) -> None:
     command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2).is_success
-    except httpx.HTTPError:
-        return False
-
-
-def wait_for(holds: Callable[[], Any], *, limit_s: float, what: str) -> None:
-    deadline = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.5)
 
 
 def runs(api: str, deployment: str) -> list[dict[str, Any]]:
@@ -141,10 +128,10 @@ def test_the_event_of_a_full_batch_has_it_collected(api: str, project: Path) -> 
     settings = load_settings(environment={"PREFECT_API_URL": api}, secret_file=project / "var" / "secret")
     with open_database(f"sqlite:///{project}/var/review/review.db") as database:
         assert tell_full_batches(settings, database) == ["batch-1"]
-    wait_for(lambda: runs(api, "collect-reviews"), limit_s=60, what="a run that the event started")
+    wait_for(lambda: runs(api, "collect-reviews"), limit_s=60, what="a run that the event started", every_s=0.5)
     file = project / "data" / "feedback" / "batch-1.jsonl"
-    wait_for(file.exists, limit_s=120, what="the batch file")
-    wait_for(lambda: ended(api), limit_s=180, what="the end of the run")
+    wait_for(file.exists, limit_s=120, what="the batch file", every_s=0.5)
+    wait_for(lambda: ended(api), limit_s=180, what="the end of the run", every_s=0.5)
     assert [found["state_type"] for found in runs(api, "collect-reviews")] == ["COMPLETED"]
     assert len(read_folder(file.parent)) == 3
     assert runs(api, "publish-reviews") == []

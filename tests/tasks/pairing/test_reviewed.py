@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.pairing.reviewed import decided, reviewed
+from tasks.pairing.reviewed import reviewed
 from tasks.reviews.batch_file import Prompt
 from tests.tasks.reviews.test_batch_file import row
 
@@ -78,5 +78,5 @@ def test_a_prompt_of_another_split_teaches_nothing(split: Any) -> None:
 
 
 def test_people_have_decided_on_ties_too() -> None:
-    assert decided(choices("tie")) == {("p", TEXTS)}
-    assert decided(choices("tie", purpose="gold")) == set()
+    assert reviewed(choices("tie")).decided == {("p", TEXTS)}
+    assert reviewed(choices("tie", purpose="gold")).decided == set()
