@@ -42,12 +42,12 @@ class _Dangers:
 
 def danger(text: str) -> str | None:
     """The first danger found, as "name (the words)"; None where there is none."""
-    held = _dangers()
+    held, text = _dangers(), text.replace("’", "'")  # the patterns' guards look for "n't"
     for name, pattern in held.patterns.items():
         for match in pattern.finditer(text):
             if not held.cautions.search(_plain(_around(text, match.start(), match.end()))):
                 return f"{name} ({' '.join(match[0].lower().split())})"
-    for sentence in sentences(text.replace("’", "'")):
+    for sentence in sentences(text):
         if found := _deed(sentence, held):
             return found
     return None

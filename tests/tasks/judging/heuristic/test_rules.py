@@ -77,3 +77,8 @@ def test_any_text_can_be_read(text: str) -> None:
 
 def test_the_rules_are_part_of_the_judge() -> None:
     assert len(rules_hash()) == 8
+
+
+@pytest.mark.parametrize("apostrophe", ["'", "’"])
+def test_what_was_not_done_is_no_danger_whatever_the_apostrophe(apostrophe: str) -> None:
+    assert danger(f"Tom didn{apostrophe}t drink the bleach.") is None
