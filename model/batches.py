@@ -8,8 +8,8 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +57,9 @@ class Batch:
             part = slice(start, start + rows)
             yield Batch(*(None if x is None else x[part] for x in self._tensors()))  # type: ignore[arg-type]
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> Self:
         """The same on another device."""
-        return Batch(*(None if x is None else x.to(device) for x in self._tensors()))  # type: ignore[arg-type]
+        return replace(self, **{own.name: _moved(getattr(self, own.name), device) for own in fields(self)})
 
     def _tensors(self) -> tuple[Tensor | None, ...]:
         return self.inputs, self.targets, self.documents, self.positions, self.counts
@@ -234,7 +234,7 @@ class PackedBatches:
             lay_out(self._epoch(epoch), places, self.documents, context=self.context, isolate=self.isolate)
             for epoch, places in found.items()
         ]
-        return parts[0] if len(parts) == 1 else _join(parts)
+        return parts[0] if len(parts) == 1 else join(parts)
 
     def epochs_at(self, index: int) -> float:
         """How many epochs have been seen before batch `index`."""
@@ -258,10 +258,18 @@ class PackedBatches:
         return self._latest[epoch]
 
 
-def _join(parts: list[Batch]) -> Batch:
+def join(parts: Sequence[Batch]) -> Batch:
+    """The rows of several batches in one, each target counting 1."""
+
     def joined(name: str) -> Tensor | None:
         tensors = [getattr(part, name) for part in parts]
         return None if tensors[0] is None else torch.cat(tensors)
 
     inputs, targets = torch.cat([p.inputs for p in parts]), torch.cat([p.targets for p in parts])
     return Batch(inputs, targets, joined("documents"), joined("positions"))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_moved(one, device) for one in value)
+    return value.to(device) if isinstance(value, Tensor | Batch) else value

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model.batches import Batch, BatchSource, Pieces, lay_out
+from model.batches import Batch, BatchSource, Pieces, join, lay_out
 from model.documents import Ints
 from model.preferences.judged import Judged, Reference
 from model.preferences.likelihood import answer_lengths
@@ -29,10 +29,6 @@ class Answers(Batch):
 
     lengths: tuple[int, ...]
     reference: Tensor
-
-    def to(self, device: torch.device) -> Self:
-        """The same on another device."""
-        return replace(self, **{own.name: _moved(getattr(self, own.name), device) for own in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +120,8 @@ class PreferenceBatches:
             self._examples(group, answers, step=index, scale=scale, unrelated=() if at else unrelated)
             for at, (group, answers) in enumerate(zip(groups, laid, strict=True))
         ]
-        return _joined([*examples, *(self._counted(part, replayed, targets) for part in replayed)])
+        parts = (*examples, *(self._counted(part, replayed, targets) for part in replayed))
+        return StepBatch(**_tensors(join(parts)), parts=parts)
 
     def steps_of_epoch(self) -> float:
         """How many steps the first epoch has."""
@@ -132,16 +129,19 @@ class PreferenceBatches:
 
     def epochs_at(self, index: int) -> float:
         """How many epochs have been seen before batch `index`."""
-        at, epoch = index * self.groups, 0
-        while at >= len(self._epoch(epoch)):
-            at, epoch = at - len(self._epoch(epoch)), epoch + 1
+        epoch, at = self._locate(index * self.groups)
         return epoch + at / len(self._epoch(epoch))
 
     def _group(self, at: int) -> _Group:
+        epoch, at = self._locate(at)
+        return self._epoch(epoch)[at]
+
+    def _locate(self, at: int) -> tuple[int, int]:
+        """The epoch of the run's micro-batch `at`, and its place there."""
         epoch = 0
         while at >= len(self._epoch(epoch)):
             at, epoch = at - len(self._epoch(epoch)), epoch + 1
-        return self._epoch(epoch)[at]
+        return epoch, at
 
     def _epoch(self, epoch: int) -> list[_Group]:
         while len(self._epochs) <= epoch:
@@ -202,7 +202,7 @@ class PreferenceBatches:
             return []
         wanted = range(int(index * self._replay_rows), int((index + 1) * self._replay_rows))
         single = [self.replay.source.batch(row) for row in wanted]
-        return [_stacked(single[top : top + self.micro_rows]) for top in range(0, len(single), self.micro_rows)]
+        return [join(single[top : top + self.micro_rows]) for top in range(0, len(single), self.micro_rows)]
 
     def _counted(self, part: Batch, replayed: Sequence[Batch], targets: int) -> Batch:
         assert self.replay is not None
@@ -260,18 +260,3 @@ def _place(example: int, needs: Sequence[int], filled: list[list[tuple[int, int]
 
 def _tensors(batch: Batch) -> dict[str, Any]:
     return {own.name: getattr(batch, own.name) for own in fields(Batch)}
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_moved(one, device) for one in value)
-    return value.to(device) if isinstance(value, Tensor | Batch) else value
-
-
-def _stacked(batches: Sequence[Batch]) -> Batch:
-    columns = [[getattr(batch, name) for batch in batches] for name in ("inputs", "targets", "documents", "positions")]
-    return Batch(*(torch.cat(column) for column in columns))
-
-
-def _joined(parts: Sequence[Batch]) -> StepBatch:
-    return StepBatch(**_tensors(_stacked(parts)), parts=tuple(parts))
