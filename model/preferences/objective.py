@@ -31,19 +31,22 @@ from model.training import answer_loss
 
 @dataclass
 class _Means:
-    """Weighted means of figures that come in portions; kept as floats, in float64."""
+    """Weighted means of figures that come in portions, in float64; they stay where the model is until they are asked.
 
-    sums: dict[str, float] = field(default_factory=dict)
-    weights: dict[str, float] = field(default_factory=dict)
+    totals: by name (2,), the weighted sum and the weights' own.
+    """
+
+    totals: dict[str, Tensor] = field(default_factory=dict)
 
     def add(self, name: str, values: Tensor, weights: Tensor) -> None:
-        self.sums[name] = self.sums.get(name, 0.0) + float((values.detach().double() * weights).sum())
-        self.weights[name] = self.weights.get(name, 0.0) + float(weights.sum())
+        own = torch.stack([(values.detach().double() * weights).sum(), weights.sum().double()])
+        self.totals[name] = self.totals[name] + own if name in self.totals else own
 
     def figures(self, prefix: str) -> dict[str, float]:
-        """The means; of nothing there is none."""
-        found = sorted(name for name, weight in self.weights.items() if weight)
-        return {f"{prefix}/{name}": self.sums[name] / self.weights[name] for name in found}
+        """The means, fetched at once: each fetch waits for the device. Of nothing there is none."""
+        found = sorted(self.totals)
+        told = torch.stack([self.totals[name] for name in found]).tolist() if found else []
+        return {f"{prefix}/{name}": total / weight for name, (total, weight) in zip(found, told, strict=True) if weight}
 
 
 class PreferenceObjective:
@@ -78,7 +81,7 @@ class PreferenceObjective:
     def _replayed(self, model: Decoder, batch: Batch) -> Tensor:
         loss = answer_loss(model, batch)
         if batch.counts is not None and (counted := batch.counts[batch.targets != IGNORE]).numel():
-            self._means.add("replay_loss", loss.detach() / counted.sum(), torch.tensor(counted.numel()))
+            self._means.add("replay_loss", loss.detach() / counted.sum(), counted.new_full((), counted.numel()))
         return loss
 
     @torch.no_grad()
@@ -86,7 +89,7 @@ class PreferenceObjective:
         self._step, self._means = batch.step, _Means()
         if batch.unrelated:
             self._usual = usual_ratio(torch.cat([_ratios(model, rows) for rows in batch.unrelated]))
-            self._means.add("kto_kl", self._usual, torch.ones(()))
+            self._means.add("kto_kl", self._usual, torch.ones_like(self._usual))
 
     def _losses(self, batch: Examples, answers: Likelihoods) -> Tensor:
         if batch.desirable is None:
