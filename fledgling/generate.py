@@ -70,7 +70,7 @@ def _continue(folder: Path, prompt: str, *, max_tokens: int, temperature: float,
 
 def _reply(folder: Path, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> str:
     from model.generation import Decoding, generate
-    from tasks.chat import END_OF_TURN, encode_chat, is_taught_to_chat
+    from tasks.chat import END_OF_TURN, encode_questions, is_taught_to_chat
 
     if (folder / "model.safetensors").exists() and not is_taught_to_chat(folder):
         raise UserError(
@@ -78,9 +78,9 @@ def _reply(folder: Path, prompt: str, *, max_tokens: int, temperature: float, se
             "prompt; `make pipeline` makes models/finetuned"
         )
     model, tokenizer = _load(folder)
-    ids = encode_chat(tokenizer, [{"role": "user", "content": prompt}], ask=True).ids
     decoding = Decoding(max_tokens=max_tokens, temperature=temperature)
-    (added,) = generate(model, [ids], decoding=decoding, seeds=[seed], stop=(END_OF_TURN,))
+    asked = encode_questions(tokenizer, [prompt])
+    (added,) = generate(model, asked, decoding=decoding, seeds=[seed], stop=(END_OF_TURN,))
     return str(tokenizer.decode(added, skip_special_tokens=True)).strip()
 
 

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tasks import stage
-from tasks.finetune import LoraParams
+from tasks.adaptation import AdaptationParams
 from tasks.stage import Params, UserError
-from tasks.training import Count, Positive, TrainingParams
+from tasks.training import Count, Positive
 
 NotNegative = Annotated[float, Field(ge=0.0)]
 
@@ -56,7 +56,7 @@ class BoundsParams(Params):
     length_drift: Positive
 
 
-class AlignParams(TrainingParams):
+class AlignParams(AdaptationParams):
     """The section `align` of params.yaml, with the keys of every training stage.
 
     loss: dpo | ipo | kto (thumbs); beta: how dear it is to leave the starting model, of ipo the paper's tau;
@@ -73,8 +73,6 @@ class AlignParams(TrainingParams):
     sft_weight: NotNegative
     kto: KtoParams
     epochs: Positive | None
-    method: Literal["full", "lora"]
-    lora: LoraParams
     replay: ReplayParams
     bounds: BoundsParams
     sampled_answers: Count

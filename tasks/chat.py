@@ -77,6 +77,12 @@ def encode_chats(
     return rendered
 
 
+def encode_questions(tokenizer: Tokenizer, questions: Iterable[str]) -> list[list[int]]:
+    """The token ids of chats of one question each, up to where its answer begins; see `encode_chat`."""
+    asked = ([{"role": "user", "content": question}] for question in questions)
+    return [chat.ids for chat in encode_chats(tokenizer, asked, ask=True)]
+
+
 def write_chat_files(folder: Path) -> None:
     """Writes chat_template.jinja and tokenizer_config.json, for transformers, beside a tokenizer.json."""
     stage.write_text(folder / "chat_template.jinja", CHAT_TEMPLATE)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from tasks import stage, training
-from tasks.stage import Params, UserError
-from tasks.training import Count, Positive, Share, TrainingParams
+from tasks.adaptation import AdaptationParams, adapt, chat_samples, check_vocabulary, write_chat_model
+from tasks.stage import UserError
+from tasks.training import Share
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,19 +31,9 @@ WATCHED = "val/loss"  # nats a token of the answers
 FORGETTING = "val/bits_per_byte"  # of pretraining text
 
 
-class LoraParams(Params):
-    """Low-rank adaptation; see model.lora.LoraConfig."""
-
-    rank: Count
-    alpha: Positive
-    targets: tuple[str, ...]
-
-
-class FinetuneParams(TrainingParams):
+class FinetuneParams(AdaptationParams):
     """The section `finetune` of params.yaml; each key is explained there."""
 
-    method: Literal["full", "lora"]
-    lora: LoraParams
     base_weights: Literal["fp32", "nf4"]
     tasks: tuple[str, ...] | None
     temperature: Annotated[float, Field(ge=1.0)]
@@ -71,20 +62,19 @@ def _finetune(
     params: FinetuneParams, *, base: Path, mixture: Path, tokens: Path, folder: Path, metrics: Path, curve: Path
 ) -> None:
     from model.blend import BalancedBatches
-    from model.checkpoint import save_model
-    from model.lora import trainable_parameters
+    from model.nf4 import quantize_base
     from model.training import answer_loss
-    from tasks.chat import write_generation_config
     from tasks.tokenizer_kinds import load_tokenizer
 
     codec = load_tokenizer(base / "tokenizer.json")
     training.prepare_torch(params)
     decoder, precision = training.load_base(params, base)
-    _check_vocabulary(decoder, mixture / "tokens", tokens)
+    check_vocabulary(decoder, base, mixture / "tokens", tokens)
     chosen = chosen_tasks(params, mixture)
     validation = _Validation(mixture, tokens, chosen)
-    _adapt(params, decoder)
-    trained = trainable_parameters(decoder)
+    if params.base_weights == "nf4":
+        quantize_base(decoder, double=True)
+    trained = adapt(params, decoder)
     batches = conversation_batches(params, mixture, tokens, chosen=chosen, context=decoder.config.context)
     compiled = training.compile_layers(params, decoder, precision=precision)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of the mixture"
@@ -101,9 +91,7 @@ def _finetune(
         evaluate=_evaluation(params, validation, codec),
         watch=WATCHED,
     )
-    _finish(params, decoder, folder)
-    save_model(folder, decoder, tokenizer=base / "tokenizer.json")
-    write_generation_config(folder)
+    write_chat_model(params, decoder, folder, tokenizer=base / "tokenizer.json")
     final = validation.figures(decoder, limit=params.final_evaluation_documents)
     training.write_curve(curve, result, [WATCHED, FORGETTING])
     figures = {
@@ -123,44 +111,6 @@ def _files(base: Path, mixture: Path, tokens: Path) -> list[Path]:
     own = [path for path in (mixture / "tokens").iterdir() if path.is_file()]
     text = [*tokens.glob("train.*"), *tokens.glob("validation.*")]
     return [base / "model.safetensors", base / "config.json", *own, *text]
-
-
-def _check_vocabulary(decoder: Decoder, *folders: Path) -> None:
-    """Raises UserError for token files that hold ids the base model has no embedding of."""
-    from model.documents import vocabulary_size
-
-    known = decoder.config.vocabulary_size
-    for folder in folders:
-        if (size := vocabulary_size(folder)) > known:
-            raise UserError(
-                f"{folder} was written with a vocabulary of {size:,}, the base model has one of {known:,}; "
-                "all three must come from one tokenizer"
-            )
-
-
-def _adapt(params: FinetuneParams, decoder: Decoder) -> None:
-    """Freeze and wrap the base model where LoRA is wanted, its matrices in 4 bits where that is."""
-    import torch
-
-    from model.lora import LoraConfig, add_lora
-    from model.nf4 import quantize_base
-
-    if params.method == "full":
-        return
-    if params.base_weights == "nf4":
-        quantize_base(decoder, double=True)
-    lora = LoraConfig(rank=params.lora.rank, alpha=params.lora.alpha, targets=params.lora.targets)
-    add_lora(decoder, lora, generator=torch.Generator().manual_seed(params.seed))
-
-
-def _finish(params: FinetuneParams, decoder: Decoder, folder: Path) -> None:
-    """Write the adapter and merge it, so that what is saved and scored is a plain model."""
-    from model.lora import merge_lora, save_adapter
-
-    if params.method == "lora":
-        save_adapter(folder / "adapter", decoder)
-        merge_lora(decoder)
-    decoder.eval()
 
 
 def conversation_batches(
@@ -216,12 +166,7 @@ class _Validation:
 
 
 def _evaluation(params: FinetuneParams, validation: _Validation, codec: Tokenizer) -> Evaluation:
-    from tasks.chat import END_OF_TURN, encode_chat
-
-    prompts = [
-        encode_chat(codec, [{"role": "user", "content": prompt}], ask=True).ids for prompt in params.sampling.prompts
-    ]
-    samples = training.Samples(params.sampling, name="finetune", prompts=prompts, codec=codec, stop=END_OF_TURN)
+    samples = chat_samples(params.sampling, name="finetune", codec=codec)
 
     def evaluate(decoder: Decoder, step: int) -> dict[str, float]:
         samples.tell(decoder, step=step, seed=params.seed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.chat import END_OF_TURN, encode_chats
+from tasks.chat import END_OF_TURN, encode_questions
 from tasks.training import Sampling
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ class Questions:
     def __init__(self, prompts: Sequence[str], sampling: Sampling, *, codec: Tokenizer, count: int, seed: int) -> None:
         """prompts: each different one is asked in turn until there are `count` answers; `sampling`'s own are not."""
         different = list(dict.fromkeys(prompts))
-        asked = [[{"role": "user", "content": different[at % len(different)]}] for at in range(count)]
-        self.prompts = [chat.ids for chat in encode_chats(codec, asked, ask=True)]
+        self.prompts = encode_questions(codec, (different[at % len(different)] for at in range(count)))
         self.sampling = sampling
         self.codec = codec
         self.seeds = [seed + at for at in range(count)]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.documents import vocabulary_size
 from model.preferences.judged import Judged, judged_answers, judged_pairs
+from tasks.adaptation import check_vocabulary
 from tasks.aligning.rows import (
     SOURCES,
     PairRow,
@@ -59,10 +59,7 @@ def check_model(inputs: Inputs, decoder: Decoder) -> None:
     """Raises UserError for a model that knows no chat, and for token files that hold ids it has no embedding of."""
     if not is_taught_to_chat(inputs.model):
         raise UserError(f"{inputs.model} was not taught to chat; align starts from what the stage finetune made")
-    known = decoder.config.vocabulary_size
-    for folder in (inputs.mixture / "tokens", inputs.tokens):
-        if (size := vocabulary_size(folder)) > known:
-            raise UserError(f"{folder} was written with a vocabulary of {size:,}, {inputs.model} has one of {known:,}")
+    check_vocabulary(decoder, inputs.model, inputs.mixture / "tokens", inputs.tokens)
 
 
 def read_data(params: AlignParams, inputs: Inputs, *, codec: Tokenizer, decoder: Decoder) -> Data:

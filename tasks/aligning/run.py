@@ -8,13 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from model.batches import PackedBatches
-from model.checkpoint import Checkpoints, save_model
+from model.checkpoint import Checkpoints
 from model.decoder import Decoder
 from model.documents import read_documents
-from model.lora import LoraConfig, add_lora, merge_lora, save_adapter, trainable_parameters
 from model.preferences.batches import PreferenceBatches, Replay
 from model.preferences.bounds import Bounds, Breach
 from model.preferences.judged import Judged, Reference
@@ -22,11 +19,11 @@ from model.preferences.losses import PreferenceConfig
 from model.preferences.objective import PreferenceObjective
 from model.training import Result, Trainer
 from tasks import stage, training
+from tasks.adaptation import adapt, chat_samples, write_chat_model
 from tasks.aligning.answering import Questions, Said
 from tasks.aligning.data import Data, Inputs, check_model, read_data
 from tasks.aligning.start import starting_point
 from tasks.aligning.watching import FORGETTING, WATCHED, HeldOut, StepLog, Watch, last_good
-from tasks.chat import END_OF_TURN, encode_chats, write_generation_config
 from tasks.tokenizer_kinds import load_tokenizer
 
 if TYPE_CHECKING:
@@ -73,7 +70,7 @@ def run(params: AlignParams, inputs: Inputs, *, aligned: Path, metrics: Path, cu
         decoder, kept = last_good(ready.checkpoints, lambda: _adapted(params, inputs.model), decoder)
         said = None  # another model's
         log.warning("the state after step %d of %d is kept", kept, ready.params.steps)
-    _write(params, inputs, decoder, aligned)
+    write_chat_model(params, decoder, aligned, tokenizer=inputs.model / "tokenizer.json")
     training.write_curve(curve, result, CURVE)
     final = ready.held_out.figures(decoder, limit=params.final_evaluation_documents, said=said)
     figures = {
@@ -101,7 +98,7 @@ def _prepare(params: AlignParams, inputs: Inputs, codec: Tokenizer) -> Prepared:
     checkpoints = Checkpoints(stage.STATE / "checkpoints" / "align" / key)
     questions = Questions(data.prompts, params.sampling, codec=codec, count=params.sampled_answers, seed=params.seed)
     start = starting_point(checkpoints.folder / "reference.safetensors", decoder, data, questions)
-    trained = _adapt(params, decoder)
+    trained = adapt(params, decoder)
     batches = _batches(params, inputs, data.train, start.train, decoder)
     params = _shortened(params, batches)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of {len(data.train)} examples, {params.loss}"
@@ -133,18 +130,10 @@ def _config(params: AlignParams) -> PreferenceConfig:
     )
 
 
-def _adapt(params: AlignParams, decoder: Decoder) -> int:
-    """Freeze and wrap the model where LoRA is wanted; how many numbers are trained."""
-    if params.method == "lora":
-        lora = LoraConfig(rank=params.lora.rank, alpha=params.lora.alpha, targets=params.lora.targets)
-        add_lora(decoder, lora, generator=torch.Generator().manual_seed(params.seed))
-    return trainable_parameters(decoder)
-
-
 def _adapted(params: AlignParams, folder: Path) -> Decoder:
     """The starting model, as it is trained."""
     decoder = training.load_base(params, folder)[0]
-    _adapt(params, decoder)
+    adapt(params, decoder)
     return decoder
 
 
@@ -183,9 +172,7 @@ def _shortened(params: AlignParams, batches: PreferenceBatches) -> AlignParams:
 
 def _watch(ready: Prepared, codec: Tokenizer) -> Watch:
     params = ready.params
-    asked = [[{"role": "user", "content": prompt}] for prompt in params.sampling.prompts]
-    prompts = [chat.ids for chat in encode_chats(codec, asked, ask=True)]
-    samples = training.Samples(params.sampling, name="align", prompts=prompts, codec=codec, stop=END_OF_TURN)
+    samples = chat_samples(params.sampling, name="align", codec=codec)
     bounds = Bounds(**params.bounds.model_dump())
     return Watch(ready.held_out, bounds, samples, limit=params.evaluation_documents, seed=params.seed)
 
@@ -212,16 +199,6 @@ def _end(run: Trainer) -> None:
     """Have the loop end after the evaluation that it is in; a plateau would plan anew."""
     run.config = replace(run.config, patience=None)
     run.progress.steps = run.progress.step
-
-
-def _write(params: AlignParams, inputs: Inputs, decoder: Decoder, folder: Path) -> None:
-    """Write a plain model, LoRA's adapter beside it where there is one."""
-    if params.method == "lora":
-        save_adapter(folder / "adapter", decoder)
-        merge_lora(decoder)
-    decoder.eval()
-    save_model(folder, decoder, tokenizer=inputs.model / "tokenizer.json")
-    write_generation_config(folder)
 
 
 def _final_figures(final: dict[str, float], said: Said) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from tasks.chat import END_OF_TURN, encode_chat, is_taught_to_chat
+from tasks.chat import END_OF_TURN, encode_questions, is_taught_to_chat
 from tasks.evaluation.intervals import Floats
 from tasks.evaluation.rows import Row, request
 from tasks.evaluation.task_scores import constraints_of
@@ -143,7 +143,7 @@ class Respondent:
         """The request as a user's turn; of what is too long the beginning is cut off, the turn's header stays."""
         content = content.strip()
         while True:
-            ids = encode_chat(self.tokenizer, [{"role": "user", "content": content}], ask=True).ids
+            ids = encode_questions(self.tokenizer, [content])[0]
             over = len(ids) - most
             if over <= 0 or not content:
                 return ids[-most:]

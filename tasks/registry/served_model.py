@@ -56,14 +56,13 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         return pd.DataFrame({"text": [text.strip() for text in texts] if chat else texts})
 
     def _ids(self, prompts: list[str], *, chat: bool) -> list[list[int]]:
-        from tasks.chat import encode_chats
+        from tasks.chat import encode_questions
 
         if not chat:
             return [encoding.ids for encoding in self._tokenizer.encode_batch(prompts, add_special_tokens=False)]
         if not self._chats:
             raise ValueError("this model was not taught to reply: chat must be false, it goes on from the prompt")
-        asked = [[{"role": "user", "content": prompt}] for prompt in prompts]
-        return [chat.ids for chat in encode_chats(self._tokenizer, asked, ask=True)]
+        return encode_questions(self._tokenizer, prompts)
 
 
 set_model(ServedModel())

@@ -235,7 +235,7 @@ def test_a_corrupt_input_is_one_line(spoilt: str, line: str) -> None:
 
 def test_a_mixture_of_another_tokenizer_is_one_line() -> None:
     small.write_meta(MIXTURE / "tokens", ["train", "validation"], vocabulary=5000, tasks=task_names(MIXTURE / "tokens"))
-    with refused("written with a vocabulary of 5,000, the base model has one of 400"):
+    with refused("written with a vocabulary of 5,000, models/base has one of 400"):
         run()
 
 
