@@ -28,6 +28,20 @@ def is_dirty() -> bool:
     return bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{LOCK}"))
 
 
+def subject(commit: str) -> str | None:
+    """The first line of a commit's message, or None where the commit is not here."""
+    return _git("show", "--no-patch", "--format=%s", commit, "--")
+
+
+def file_at(commit: str, path: Path) -> bytes | None:
+    """A file of this folder as a commit holds it, or None where it holds none, or is not here."""
+    try:
+        done = subprocess.run(["git", "show", f"{commit}:./{path.as_posix()}"], capture_output=True, check=True)
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return None
+    return done.stdout
+
+
 def lock_hash() -> str | None:
     """SHA-256 of dvc.lock: which bytes belong to the present state of the chain."""
     return hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.exists() else None

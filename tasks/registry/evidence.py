@@ -27,9 +27,18 @@ class TrackedFile:
 class Lock:
     """dvc.lock: which bytes went into each stage and came out of it."""
 
-    def __init__(self, path: Path = LOCK) -> None:
+    def __init__(self, path: Path = LOCK, *, stages: Mapping[str, Any] | None = None) -> None:
         self.path = path
-        self._stages: Mapping[str, Any] = read_yaml(path).get("stages", {}) if path.exists() else {}
+        read = read_yaml(path) if stages is None and path.exists() else {"stages": stages or {}}
+        self._stages: Mapping[str, Any] = read.get("stages", {})
+
+    @classmethod
+    def parse(cls, text: str) -> "Lock":
+        """A dvc.lock that is no file here, as that of a commit."""
+        from ruamel.yaml import YAML
+
+        document = YAML(typ="safe").load(text) or {}  # no lines to tell of, and ten times faster
+        return cls(stages=document.get("stages", {}))
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -46,10 +55,21 @@ class Lock:
         tracked = [dep for dep in deps if dep["path"] in self.outs or Path(f"{dep['path']}.dvc").exists()]
         return [TrackedFile(path=dep["path"], md5=dep["md5"]) for dep in tracked]
 
+    def made(self, stage: str) -> dict[str, str]:
+        """The hash of every out of one stage, by path."""
+        return {out["path"]: str(out["md5"]) for out in self._stages.get(stage, {}).get("outs", ())}
+
+    def outs_key(self, stage: str) -> str:
+        """SHA-256 over the outs of a stage: its runs that made the same bytes have the same."""
+        return hashlib.sha256(json.dumps(sorted(self.made(stage).items())).encode()).hexdigest()
+
+    def section(self, stage: str) -> Mapping[str, Any]:
+        """The section of params.yaml of a stage's name, as it ran with it."""
+        return dict(self._stages.get(stage, {}).get("params", {}).get(str(PARAMS_FILE), {}).get(stage, {}))
+
     def params(self, stage: str) -> dict[str, str]:
         """The parameters a stage ran with: its own section, flattened to text."""
-        sections = self._stages.get(stage, {}).get("params", {}).get(str(PARAMS_FILE), {})
-        return flat(sections.get(stage, {}))
+        return flat(self.section(stage))
 
     def profile(self) -> str:
         """The profile that the chain ran with; empty where no stage read it."""

@@ -94,10 +94,10 @@ def _dataset_input(file: TrackedFile, context: str) -> Any:
 
 
 def log_stage(client: "MlflowClient", run: str, stage: str, *, lock: Lock, ended_ms: int) -> None:
-    """What a stage left: its figures, its timings, its inputs, the hash of dvc.lock."""
+    """What a stage left: its figures, its timings, its inputs, the hashes of dvc.lock and of its own outs."""
     log_figures(client, run, {**evidence.figures(stage), **evidence.timings(stage)}, at_ms=ended_ms)
     log_inputs(client, run, lock.inputs(stage), context=stage)
-    set_tags(client, run, {"dvc_lock_hash": workspace.lock_hash() or "none"})
+    set_tags(client, run, {"dvc_lock_hash": workspace.lock_hash() or "none", "outs_key": lock.outs_key(stage)})
 
 
 def set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
