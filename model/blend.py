@@ -22,13 +22,15 @@ def task_weights(documents: Documents, *, temperature: float, chosen: Collection
     """Expected appearances of each conversation in an epoch, (D,): task t is drawn with p_t ~ n_t^(1/temperature).
 
     temperature 1 leaves tasks as large as they are, above 1 the small ones gain (T5, arXiv:1910.10683, section 3.5.2).
-    n_t counts conversations; an epoch has as many as there are of the chosen tasks. chosen: indices of tasks, or all.
+    n_t counts conversations by their own weights, which keep their proportions within a task; an epoch has as many as
+    there are of the chosen tasks. chosen: indices of tasks, or all.
     Raises ValueError where the documents name no tasks, or no conversation is of a chosen one.
     """
     if documents.tasks is None:
         raise ValueError("the documents name no tasks: they are no mixture")
     tasks = documents.tasks.astype(np.int64)
-    counts = np.bincount(tasks, minlength=1).astype(np.float64)
+    own = documents.weights.astype(np.float64)
+    counts = np.bincount(tasks, weights=own, minlength=1)
     if chosen is not None:
         counts[[index not in chosen for index in range(len(counts))]] = 0.0
     if not counts.sum():
@@ -36,7 +38,7 @@ def task_weights(documents: Documents, *, temperature: float, chosen: Collection
     rates = np.where(counts > 0, counts, 1.0) ** (1.0 / temperature) * (counts > 0)
     wanted = rates / rates.sum() * counts.sum()  # conversations of each task in an epoch
     each = wanted / np.where(counts > 0, counts, 1.0)
-    weights: Weights = each[tasks].astype(np.float32)
+    weights: Weights = (each[tasks] * own).astype(np.float32)
     return weights
 
 

@@ -15,11 +15,13 @@ from tasks.cleaning.safety import SafetyParams
 from tasks.mixing import leaks, tokens
 from tasks.mixing.declarations import MixParams, StorybookSource, TaskParams
 from tasks.mixing.example import REJECTED_SCHEMA, SCHEMA, SPLITS, Example, Rejected
+from tasks.mixing.feedback import FeedbackExamples, feedback_examples, without_near
 from tasks.mixing.sources import instruction_examples, rows_examples
 from tasks.mixing.storybook import read_stories, storybook_examples
 from tasks.mixing.suite import check
 from tasks.mixing.tokens import Encoded
 from tasks.records import RecordWriter
+from tasks.reviews.batch_file import read_folder
 from tasks.stage import Params, UserError
 from tasks.tokenizer_kinds import load_tokenizer
 
@@ -41,28 +43,41 @@ class _SafetyPolicy(Params):
     safety: SafetyParams
 
 
-def mix(params: MixParams, *, clean: Path, tokenizer: Path, instructions: Path, mixture: Path, metrics: Path) -> None:
+def mix(
+    params: MixParams,
+    *,
+    clean: Path,
+    tokenizer: Path,
+    instructions: Path,
+    feedback: Path,
+    mixture: Path,
+    metrics: Path,
+) -> None:
     """Builds the mixture: examples of every declared task, split by source, checked, as tables and as tokens.
 
     In `mixture`: SPLIT.parquet, rejected.parquet (with reason and detail), tasks.json (what was declared, as
-    the metrics that `evaluate` goes by, and each classification's labels), tokens/ (see `tokens.write_tokens`). It is
-    written whole or not at all.
+    the metrics that `evaluate` goes by, and each classification's labels), tokens/ (see `tokens.write_tokens`), and
+    where people's answers are in it feedback.json (which decisions they are of). It is written whole or not at all.
     Raises UserError naming the task and the row of what can't be used, or the expectation that failed.
     """
     loaded = load_tokenizer(tokenizer)
     examples, rejected, left_out = _read(params, clean=clean, instructions=instructions, tokenizer=loaded)
+    said = _said(feedback, examples, params)
+    examples += said.examples
     records_in = len(examples) + len(rejected)
     kept, dropped = _filtered(examples, params)
     encoded, too_long = tokens.without_too_long(tokens.encode(kept, loaded), params)
     rejected += [*dropped, *too_long]
     _refuse_what_is_missing(encoded, rejected, params)
     expectations = check(encoded, params)
-    _write(mixture, encoded, rejected, loaded, params)
+    kept = [one.example for one in encoded]
+    _write(mixture, encoded, rejected, loaded, params, decisions=said.manifest(kept))
     figures = _figures(encoded, rejected, params)
     stage.write_metrics(
         metrics,
-        {"records_in": records_in, "records_left_out": left_out, "expectations": expectations, **figures},
-    )
+        {"records_in": records_in, "records_left_out": left_out, "expectations": expectations, **figures,
+         **said.figures(kept, rejected)},
+    )  # fmt: skip
     log.info("%d of %d examples kept, of %d tasks", len(encoded), records_in, len(params.tasks))
 
 
@@ -91,11 +106,18 @@ def _read(
     return [*examples, *made], [*rejected, *apart], left_out
 
 
+def _said(folder: Path, others: Sequence[Example], params: MixParams) -> FeedbackExamples:
+    """What people said of answers, where it is used. Raises UserError where a batch file is not what it should be."""
+    rows = read_folder(folder) if params.feedback.use else []
+    return feedback_examples(rows, others, params.tasks, params.feedback) if rows else FeedbackExamples()
+
+
 def _filtered(examples: list[Example], params: MixParams) -> Filtered:
     """Without what is unsafe, a leak, a copy, or stands in external evaluation files; in this order."""
     steps: list[Callable[[list[Example]], Filtered]] = [
         lambda found: leaks.without_unsafe(found, _policy(found, params)),
         leaks.without_leaks,
+        lambda found: without_near(found, jaccard=params.feedback.held_out_jaccard),
         leaks.without_copies,
         lambda found: leaks.without_external(found, params.contamination, params.folder),
     ]
@@ -129,7 +151,13 @@ def _refuse_what_is_missing(encoded: Sequence[Encoded], rejected: Sequence[Rejec
 
 
 def _write(
-    mixture: Path, encoded: Sequence[Encoded], rejected: Sequence[Rejected], tokenizer: "Tokenizer", params: MixParams
+    mixture: Path,
+    encoded: Sequence[Encoded],
+    rejected: Sequence[Rejected],
+    tokenizer: "Tokenizer",
+    params: MixParams,
+    *,
+    decisions: str,
 ) -> None:
     """Writes everything beside the place where it belongs, then puts it there."""
     partial = mixture.with_name(mixture.name + ".partial")
@@ -145,6 +173,8 @@ def _write(
                 writer.write(found.row())
         declared = {task.name: _declared(task, encoded) for task in params.tasks}
         stage.write_text(partial / "tasks.json", json.dumps(declared, indent=2, ensure_ascii=False) + "\n")
+        if decisions:
+            stage.write_text(partial / "feedback.json", decisions)
         tokens.write_tokens(partial / "tokens", encoded, tokenizer, [task.name for task in params.tasks])
         shutil.rmtree(mixture, ignore_errors=True)
         partial.replace(mixture)

@@ -13,6 +13,7 @@ WRITTEN = "written"  # the hand-written hold-out
 MODEL_SPLITS = ("train", "validation", "test", WRITTEN)
 JUDGE_SPLITS = ("judge_a", "judge_b")  # what the heuristic judges learn from, and no model that they judge
 SPLITS = (*MODEL_SPLITS, *JUDGE_SPLITS)
+FEEDBACK_SOURCE = "feedback"  # of the mixture: answers that people wrote or rated highly
 ROWS_IN_A_GROUP = 2_000  # some 2 MB of stories: what is in memory at once
 
 SCHEMA = pa.schema(

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tasks.cleaning.contamination import ContaminationParams
 from tasks.mixing.templates import columns_of
+from tasks.records import FEEDBACK_SOURCE
 from tasks.stage import Params
 
 Kind = Literal["classification", "summarization", "translation", "assistant"]
@@ -228,6 +229,18 @@ class InstructionsParams(Params):
         return templates
 
 
+class FeedbackParams(Params):
+    """What is learnt from of what people said: corrected answers, and those that they rated highly."""
+
+    use: bool
+    corrections: bool
+    least_rating: float = Field(ge=1, le=5)  # an answer's mean level over its axes, then over people
+    least_ratings: int = Field(ge=1)  # people who rated it
+    repeat: float = Field(gt=0)  # expected appearances of each in an epoch, where another example has one
+    held_out_jaccard: float = Field(gt=0, le=1)  # of word shingles: a prompt this near to a held-out one is left out
+    licence: str = Field(min_length=1)
+
+
 class ExpectedParams(Params):
     """What the mixture must hold, or the stage stops."""
 
@@ -244,6 +257,7 @@ class MixParams(Params):
     context_tokens: int = Field(ge=32)  # prompt, answer and end token
     tasks: tuple[TaskParams, ...] = Field(min_length=1)
     instructions: InstructionsParams
+    feedback: FeedbackParams
     evaluation_examples: dict[str, int | None]  # most of each source, by split; None: all
     split: SharesParams
     contamination: ContaminationParams
@@ -261,6 +275,8 @@ class MixParams(Params):
             twice = [name for name, count in Counter(found).items() if count > 1]
             if twice:
                 raise ValueError(f"two {kind} are called '{twice[0]}'; each needs a name of its own")
+        if FEEDBACK_SOURCE in sources:
+            raise ValueError(f"a source is called '{FEEDBACK_SOURCE}'; that is the name of what people said")
         if self.instructions.task not in names:
             raise ValueError(
                 f"instructions.task: unknown task '{self.instructions.task}'; there are {', '.join(names)}"

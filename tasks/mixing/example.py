@@ -20,7 +20,7 @@ SCHEMA = pa.schema(
         ("kind", pa.string()),  # classification, summarization, translation, assistant
         ("source", pa.string()),
         ("licence", pa.string()),
-        ("origin", pa.string()),  # "storybook", a file, a hub name, "self-instruct: MODEL"
+        ("origin", pa.string()),  # "storybook", a file, a hub name, "self-instruct: MODEL", "feedback: .."
         ("group", pa.string()),  # what must not straddle a split
         ("messages", pa.string()),  # JSON: [{"role", "content"}], the answer last
         ("answer", pa.string()),
@@ -67,6 +67,7 @@ class Example:
     references: tuple[str, ...] = ()
     has_answer: bool = True
     is_outside: bool = False  # not from our own stories: the safety policy applies
+    weight: float = 1.0  # expected appearances in an epoch
 
     @cached_property
     def messages(self) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from tasks import stage
 from tasks.chat import Rendered, encode_chats
 from tasks.mixing.declarations import MixParams, StorybookSource
 from tasks.mixing.example import Example, Rejected
+from tasks.records import FEEDBACK_SOURCE
 from tasks.stage import UserError
 from tasks.tokenizer_kinds import END
 
@@ -48,10 +49,10 @@ def without_too_long(encoded: Sequence[Encoded], params: MixParams) -> tuple[lis
     """Leaves out what does not fit the context.
 
     Raises UserError for a row whose answer alone does not fit (unless bad rows are kept apart), and for a
-    source most of whose rows do not.
+    source most of whose rows do not; never for what people said, which nobody can change any more.
     """
     context = params.context_tokens
-    ours = {s.name for task in params.tasks for s in task.sources if isinstance(s, StorybookSource)}
+    ours = {s.name for task in params.tasks for s in task.sources if isinstance(s, StorybookSource)} | {FEEDBACK_SOURCE}
     kept: list[Encoded] = []
     rejected: list[Rejected] = []
     for one in encoded:
@@ -71,6 +72,8 @@ def without_too_long(encoded: Sequence[Encoded], params: MixParams) -> tuple[lis
 
 def _refuse_mostly_too_long(encoded: Sequence[Encoded], rejected: Sequence[Rejected], params: MixParams) -> None:
     for source in dict.fromkeys(found.example.source for found in rejected):
+        if source == FEEDBACK_SOURCE:
+            continue
         found = [one for one in rejected if one.example.source == source]
         total = sum(one.example.source == source for one in encoded)
         if len(found) / total >= params.too_long_share:
@@ -84,7 +87,7 @@ def _refuse_mostly_too_long(encoded: Sequence[Encoded], rejected: Sequence[Rejec
 def write_tokens(folder: Path, encoded: Sequence[Encoded], tokenizer: "Tokenizer", tasks: Sequence[str]) -> None:
     """Writes the token files of the splits that are trained on: each conversation with END, what is taught its answer.
 
-    The weights are all 1; the bytes are those of the answer.
+    The bytes are those of the answer.
     """
     dtype = token_dtype(tokenizer.get_vocab_size())
     sizes = {
@@ -107,7 +110,7 @@ def write_tokens(folder: Path, encoded: Sequence[Encoded], tokenizer: "Tokenizer
 def _document(one: Encoded, tasks: Sequence[str]) -> Document:
     return Document(
         ids=[*one.chat.ids, END],
-        weight=1.0,
+        weight=one.example.weight,
         size=len(one.example.answer.encode()),
         taught=[*one.chat.taught, False],
         task=tasks.index(one.example.task),

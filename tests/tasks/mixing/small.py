@@ -12,6 +12,7 @@ from tasks.records import Record, write_records
 from tasks.tokenizer_kinds import train_tokenizer
 
 CLEAN, TOKENIZER = Path("data/clean"), Path("data/tokenizer.json")
+FEEDBACK = Path("data/feedback")
 INSTRUCTIONS, MIXTURE, METRICS = Path("data/instructions.jsonl"), Path("data/mixture"), Path("metrics/mix.json")
 FEELINGS = ("sad", "proud", "angry")
 
@@ -87,6 +88,6 @@ def labelled(count: int, **more: Any) -> list[dict[str, Any]]:
 
 def run_mix(section: dict[str, Any] | None = None) -> dict[str, Any]:
     """Runs the stage in the working folder; returns its figures."""
-    paths = {"clean": CLEAN, "tokenizer": TOKENIZER, "instructions": INSTRUCTIONS}
+    paths = {"clean": CLEAN, "tokenizer": TOKENIZER, "instructions": INSTRUCTIONS, "feedback": FEEDBACK}
     mix(checked(section or parameters()), **paths, mixture=MIXTURE, metrics=METRICS)
     return dict(json.loads(METRICS.read_text()))
