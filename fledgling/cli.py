@@ -58,6 +58,27 @@ def register() -> None:
 
 
 @app.command()
+def promote(
+    version: Annotated[str | None, typer.Argument(help="A number or an alias; without: candidate.")] = None,
+    despite: Annotated[str, typer.Option(metavar="REASON", help="Why, though the gate does not say promote.")] = "",
+) -> None:
+    """Make a registered version the champion, and the champion the previous one."""
+    from fledgling.release import promote as promote_version
+
+    typer.echo(promote_version(version, despite=despite))
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it stands on the version that goes.")] = "",
+) -> None:
+    """Make the previous champion the champion again."""
+    from fledgling.release import rollback as roll_back
+
+    typer.echo(roll_back(reason=reason))
+
+
+@app.command()
 def profile(
     name: Annotated[str | None, typer.Argument(help="The profile to switch to.")] = None,
     data: Annotated[Path | None, typer.Option(help="The folder that the profile reads, such as `real`.")] = None,

@@ -1,11 +1,10 @@
 """`fledgling generate`: a prompt gone on with, or replied to, by the workspace's model or a registered one."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.stage import UserError
 from tasks.workspace import MODELS
@@ -97,37 +96,17 @@ def _load(folder: Path) -> "tuple[Decoder, Tokenizer]":
 
 def _download(version: str, scratch: Path) -> Path:
     """Fetches a registered version's artefacts; returns the model folder inside."""
-    from tasks.register import NAME
-    from tasks.registry import store
+    from tasks.registry.versions import NAME, in_one_line, number_of, registry
 
-    own = store.tracking_uri().startswith("sqlite:")
-    if own and not store.DATABASE.exists() and "MLFLOW_TRACKING_URI" not in os.environ:
-        raise UserError(f"there is no registry yet ({store.DATABASE}); `make pipeline` makes it, and a model in it")
-    client = store.connect()
+    client = registry()
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
 
-    try:
-        number = _number(client, NAME, version)
+    with in_one_line():
+        number = number_of(client, version)
         download_artifacts(artifact_uri=f"models:/{NAME}/{number}", dst_path=str(scratch))
-    except MlflowException as error:
-        raise UserError(f"{store.tracking_uri()}: {str(error).splitlines()[0]}") from None
     order = [folder.name for folder in MODELS]
     found = [path.parent for path in sorted(scratch.rglob("model.safetensors"))]
     found.sort(key=lambda folder: order.index(folder.name) if folder.name in order else len(order))
     if not found:
         raise UserError(f"version {number} of '{NAME}' holds no model folder (model.safetensors)")
     return found[0]
-
-
-def _number(client: Any, name: str, version: str) -> str:
-    """The number of the version that is meant. Raises UserError with what there is instead."""
-    numbers = [str(found.version) for found in client.search_model_versions(f"name='{name}'")]
-    if not numbers:
-        raise UserError(f"the registry holds no version of '{name}'; `make pipeline` registers one")
-    aliases = {alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()}
-    number = aliases.get(version, version)
-    if number not in numbers:
-        there_is = ", ".join([*sorted(numbers, key=int), *sorted(aliases)])
-        raise UserError(f"the registry has no version or alias '{version}' of '{name}'; there is {there_is}")
-    return number

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 from tasks import outcomes, report, stage, tracking, workspace
 from tasks.chat import is_taught_to_chat
 from tasks.judging.comparing.told import read_judged
-from tasks.registry import evidence, judgements, runs, store
+from tasks.registry import evidence, gated, judgements, runs, store
 from tasks.registry.binding import Binding
 from tasks.registry.card import as_description, is_demonstration, model_card, sources_of
 from tasks.registry.evidence import Lock
 from tasks.registry.runs import now_ms
+from tasks.registry.versions import CANDIDATE as ALIAS
+from tasks.registry.versions import NAME
 from tasks.stage import UserError
 
 if TYPE_CHECKING:
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAME = "fledgling"
-ALIAS = "candidate"
 TASKS = Path(__file__).parent
 SERVED_MODEL = TASKS / "registry" / "served_model.py"
 CODE = TASKS.with_name("model")
@@ -66,11 +66,13 @@ class Registered:
     uri: str
     run_id: str
     commit: str | None
+    decision: str | None  # the gate's; None where it said nothing of this version now
 
     @property
     def line(self) -> str:
         """One line for people."""
-        return f"{self.name} version {self.version} ({self.alias or 'no alias'}): {self.reason}"
+        gate = f"; the gate says '{self.decision}'" if self.decision else ""
+        return f"{self.name} version {self.version} ({self.alias or 'no alias'}): {self.reason}{gate}"
 
 
 def register(chain_run: str | None) -> Registered:
@@ -132,6 +134,7 @@ def _register(client: "MlflowClient", chain_run: str | None, lock: Lock, binding
         runs.set_tags(client, run_id, {"model_version": f"{NAME}/{found.version}"})
     alias = _stand(client, found, chosen, beats=verdict.beats is True)
     judgements.send(client, found.run_id, lock, model=newest_model(lock).name, version=f"{NAME}/{found.version}")
+    decision = gated.send(client, client.get_model_version(NAME, found.version), lock)
     return Registered(
         name=NAME,
         version=int(found.version),
@@ -141,6 +144,7 @@ def _register(client: "MlflowClient", chain_run: str | None, lock: Lock, binding
         uri=f"models:/{NAME}/{found.version}",
         run_id=found.run_id,
         commit=_known(client.get_model_version(NAME, found.version).tags["git_commit"]),
+        decision=decision,
     )
 
 

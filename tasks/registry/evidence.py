@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from tasks.stage import PARAMS_FILE, STATE, UserError, read_yaml
 from tasks.workspace import LOCK
 
 EVIDENCE = ("models/", "metrics/")  # outs that make a model and its figures what they are
+GATE = "gate"  # the stage that says how a model stands to a champion, of which there is another after each release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +79,13 @@ class Lock:
         return next((str(params["profile"]) for params in read if "profile" in params), "")
 
     def content_key(self) -> str:
-        """SHA-256 over the hashes of the models and their figures: the same for the same bytes."""
-        chosen = sorted((path, md5) for path, md5 in self.outs.items() if path.startswith(EVIDENCE))
+        """SHA-256 over the hashes of the models and their figures: the same for the same bytes.
+
+        What the gate says is left out: beside another champion it says something else of the same model.
+        """
+        of_gate = {out["path"] for out in self._stages.get(GATE, {}).get("outs", ())}
+        outs = [(path, md5) for path, md5 in self.outs.items() if path not in of_gate]
+        chosen = sorted((path, md5) for path, md5 in outs if path.startswith(EVIDENCE))
         return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()
 
     def check(self, path: Path) -> None:
@@ -106,6 +113,18 @@ def dvc_md5(path: Path) -> str:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def rows_by(files: Mapping[str, Path], *columns: str) -> list[tuple[tuple[Any, ...], Counter[str]]]:
+    """Rows of Parquet files by the values of some columns, each with how many are in which file; sorted by them."""
+    import pyarrow.parquet as pq
+
+    found: dict[tuple[Any, ...], Counter[str]] = {}
+    for name, path in files.items():
+        table = pq.read_table(path, columns=list(columns)).group_by(list(columns))
+        for row in table.aggregate([([], "count_all")]).to_pylist():
+            found.setdefault(tuple(row[column] for column in columns), Counter())[name] += row["count_all"]
+    return sorted(found.items())
 
 
 def params_now(stage: str) -> dict[str, str]:
