@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tasks import stage
 from tasks.endpoint import Endpoint, Reply, Request, checked_address, json_objects
+from tasks.json_lines import read_lines
 from tasks.stage import Params, UserError
 
 log = logging.getLogger(__name__)
@@ -259,19 +260,8 @@ def _tasks_in(value: dict[str, Any]) -> Iterator[Task | None]:
 
 def _read_seeds(path: Path) -> Iterator[tuple[str, Task]]:
     """The tasks of a seed file with their names. Raises UserError naming the line that is none."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read as seed tasks: {error}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield f"{path.name}:{number}", Task.model_validate_json(line)
-        except ValidationError as error:
-            mistake = error.errors()[0]
-            where = f"'{mistake['loc'][0]}': " if mistake["loc"] else ""
-            raise UserError(f"{path}:{number}: not a seed task: {where}{mistake['msg'].lower()}") from None
+    for number, task in read_lines(path, Task.model_validate_json, what="a seed task"):
+        yield f"{path.name}:{number}", task
 
 
 def _write(

@@ -58,7 +58,7 @@ def load_params(kind: type[P], section: str, *, file: Path = PARAMS_FILE) -> P:
     try:
         return kind.model_validate_json(json.dumps(filled, default=str))  # str: YAML makes dates of 2026-01-01
     except ValidationError as error:
-        raise UserError(_first_mistake(error, kind, file=file, section=section, values=values)) from None
+        raise UserError(_mistake_in_params(error, kind, file=file, section=section, values=values)) from None
 
 
 def read_yaml(file: Path) -> Any:
@@ -99,7 +99,15 @@ def _from_environment(value: Any, *, where: str) -> Any:
     return _ENVIRONMENT_REFERENCE.sub(fill, value)
 
 
-def _first_mistake(error: ValidationError, kind: type[BaseModel], *, file: Path, section: str, values: Any) -> str:
+def mistake_in(error: ValidationError) -> str:
+    """The first of a check's mistakes in one line: where in the value, and what."""
+    mistake = error.errors(include_url=False)[0]
+    place = ".".join(map(str, mistake["loc"]))
+    message = " ".join(mistake["msg"].removeprefix("Value error, ").split())
+    return f"{place}: {message}" if place else message
+
+
+def _mistake_in_params(error: ValidationError, kind: type[BaseModel], *, file: Path, section: str, values: Any) -> str:
     mistakes = error.errors()
     mistake = next((found for found in mistakes if found["type"] == "extra_forbidden"), mistakes[0])
     location = _keys_in(values, mistake["loc"])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.chat import END_OF_TURN, encode_chats
+from tasks.json_lines import read_lines
 from tasks.stage import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Row(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    where: str  # file and line, for messages
+    where: str = ""  # file and line, for messages; of no meaning in a line
     prompt: str = Field(min_length=1)
     weight: Weight  # how much it counts; the pairs of a ranking share one judgement's
 
@@ -133,27 +133,5 @@ def _refuse_too_long(conversation: Conversation, context: int, where: str) -> No
 
 
 def _read(path: Path, kind: type[R]) -> Iterator[R]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        where = f"{path}:{number}"
-        try:
-            if line.strip():
-                yield kind.model_validate(_object(line) | {"where": where})
-        except ValidationError as error:
-            mistake = error.errors()[0]
-            raise UserError(f"{where}: {'.'.join(map(str, mistake['loc']))}: {mistake['msg']}") from None
-        except ValueError as error:
-            raise UserError(f"{where}: not a JSON object: {error}") from None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _object(line: str) -> dict[str, Any]:
-    found = json.loads(line)
-    if not isinstance(found, dict):
-        raise ValueError(f"it is a {type(found).__name__}")
-    return found
+    for number, row in read_lines(path, kind.model_validate_json, what=f"a line of {path.name} as `pair` writes it"):
+        yield row.model_copy(update={"where": f"{path}:{number}"})

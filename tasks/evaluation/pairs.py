@@ -1,13 +1,11 @@
 """Minimal pairs: two sentences alike but for one fault of grammar."""
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from tasks.json_lines import json_object, read_lines
 from tasks.stage import UserError
 
 
@@ -43,20 +41,12 @@ def read_pairs(path: Path, *, most: int) -> list[MinimalPair]:
 def _pairs(path: Path) -> Iterator[MinimalPair]:
     if not path.exists():
         raise UserError(f"{path}: no such file of minimal pairs (evaluate.grammar_files)")
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                yield _pair(line, f"{path}:{number}")
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: can't be read: {error}") from None
+    for _, pair in read_lines(path, _pair, what='an object with "good" and "bad", both text'):
+        yield pair
 
 
-def _pair(line: bytes, place: str) -> MinimalPair:
-    try:
-        row = json.loads(line)
-        pair = MinimalPair(good=row["good"], bad=row["bad"], phenomenon=str(row.get("phenomenon", "")))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pair = None
-    if pair is None or not isinstance(pair.good, str) or not isinstance(pair.bad, str):
-        raise UserError(f'{place}: expected an object with "good" and "bad", both text')
-    return pair
+def _pair(line: bytes) -> MinimalPair:
+    row = json_object(line)
+    if not isinstance(row["good"], str) or not isinstance(row["bad"], str):
+        raise ValueError("one of them is none")
+    return MinimalPair(good=row["good"], bad=row["bad"], phenomenon=str(row.get("phenomenon", "")))

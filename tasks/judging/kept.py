@@ -1,13 +1,14 @@
 """Answers and what a judge said of them as the stages keep them: JSON Lines, written and read back."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tasks.json_lines import json_object, read_lines
 from tasks.judging.records import Grade, Item, PairRecord, RankRecord, ScoreRecord
-from tasks.stage import UserError, write_text
+from tasks.stage import write_text
 
 R = TypeVar("R")
 
@@ -23,22 +24,22 @@ def _line(value: Item | ScoreRecord | PairRecord | RankRecord) -> dict[str, Any]
 
 def read_items(path: Path) -> list[Item]:
     """Answers. Raises UserError naming the line of what is none."""
-    return list(_records(path, _item, what="an answer"))
+    return _records(path, _item, what="an answer")
 
 
 def read_scores(path: Path) -> list[ScoreRecord]:
     """Grades by answer. Raises UserError naming the line of what is none."""
-    return list(_records(path, _score))
+    return _records(path, _score)
 
 
 def read_pairs(path: Path) -> list[PairRecord]:
     """Pairwise verdicts. Raises UserError naming the line of what is none."""
-    return list(_records(path, lambda values: PairRecord(**{**values, "orders": tuple(values["orders"])})))
+    return _records(path, lambda values: PairRecord(**{**values, "orders": tuple(values["orders"])}))
 
 
 def read_rankings(path: Path) -> list[RankRecord]:
     """Partial orders. Raises UserError naming the line of what is none."""
-    return list(_records(path, _ranking))
+    return _records(path, _ranking)
 
 
 def _item(values: Mapping[str, Any]) -> Item:
@@ -55,16 +56,6 @@ def _ranking(values: Mapping[str, Any]) -> RankRecord:
     return RankRecord(**{**values, "items": tuple(values["items"]), "tiers": tuple(map(tuple, values["tiers"]))})
 
 
-def _records(path: Path, read: Callable[[Mapping[str, Any]], R], *, what: str = "a judge's record") -> Iterator[R]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a text may hold other line ends
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            record = read(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}:{number}: not {what} as the stages write it: {error}") from None
-        yield record
+def _records(path: Path, read: Callable[[Mapping[str, Any]], R], *, what: str = "a judge's record") -> list[R]:
+    lines = read_lines(path, lambda line: read(json_object(line)), what=f"{what} as the stages write it")
+    return [record for _, record in lines]

@@ -10,7 +10,7 @@ from typing import Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from tasks.stage import Params, UserError
+from tasks.stage import Params, UserError, mistake_in
 
 LEVELS = (1, 2, 3, 4, 5)
 Part = Literal["story", "task"]
@@ -70,6 +70,4 @@ def load_rubric(path: Path) -> Rubric:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise UserError(f"{path}: {mistake_in(error)}") from None

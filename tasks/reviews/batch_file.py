@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from tasks.json_lines import read_lines
 from tasks.reviews.decisions import BOTH_BAD, LEVELS, TIE
 from tasks.reviews.kinds import Kind, Purpose, Split, Values
-from tasks.stage import Params, UserError
+from tasks.stage import Params, UserError, mistake_in
 
 FEEDBACK = Path("data/feedback")
 SUFFIX, MANIFEST_SUFFIX = ".jsonl", ".manifest.json"
@@ -136,11 +137,8 @@ def text_of(rows: Sequence[Feedback]) -> str:
 
 def read_batch(path: Path) -> list[Feedback]:
     """The decisions of a file. Raises UserError naming the line of what is none."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a text may hold other line ends
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
-    return [_feedback(line, where=f"{path}:{number}") for number, line in enumerate(lines, start=1) if line]
+    what = "a decision as `fledgling review collect` writes it"
+    return [row for _, row in read_lines(path, Feedback.model_validate_json, what=what)]
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -151,7 +149,7 @@ def read_manifest(path: Path) -> Manifest:
     except OSError as error:
         raise UserError(f"{path}: can't be read: {error.strerror}") from None
     except ValidationError as error:
-        raise UserError(f"{path}: not a manifest of a batch file: {_first(error)}") from None
+        raise UserError(f"{path}: not a manifest of a batch file: {mistake_in(error)}") from None
 
 
 def manifest_of(file: Path) -> Path:
@@ -188,20 +186,6 @@ def check(path: Path) -> None:
 def is_decision(kind: Kind, decision: Mapping[str, Any], generations: Sequence[str]) -> bool:
     """Whether it is a decision on an item of this kind that shows these answers."""
     return _DECIDES[kind](decision, generations)
-
-
-def _feedback(line: str, *, where: str) -> Feedback:
-    try:
-        return Feedback.model_validate_json(line)
-    except ValidationError as error:
-        raise UserError(f"{where}: not a decision as `fledgling review collect` writes it: {_first(error)}") from None
-
-
-def _first(error: ValidationError) -> str:
-    mistake = error.errors(include_url=False)[0]
-    place = ".".join(map(str, mistake["loc"]))
-    message = " ".join(mistake["msg"].removeprefix("Value error, ").split())
-    return f"{place}: {message}" if place else message
 
 
 def _is_choice(decision: Mapping[str, Any], generations: Sequence[str]) -> bool:

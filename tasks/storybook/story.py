@@ -8,7 +8,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from tasks.stage import UserError
+from tasks.stage import UserError, mistake_in
 
 Feeling = Literal["sad", "scared", "angry", "lonely", "jealous", "sorry", "proud", "curious"]
 Theme = Literal[
@@ -90,7 +90,5 @@ def read_stories(path: Path) -> Iterator[Story]:
         try:
             yield Story.model_validate(entry)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
             name = entry.get("id", "?") if isinstance(entry, dict) else "?"
-            raise UserError(f"{path}: story {name}: {where}: {first['msg']}") from None
+            raise UserError(f"{path}: story {name}: {mistake_in(error)}") from None

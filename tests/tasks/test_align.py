@@ -305,11 +305,11 @@ def test_the_end_of_an_answer_that_was_cut_is_not_taught() -> None:
         ([pair(1, chosen="word " * 300)], r"train\.jsonl:1: chosen: prompt and answer are \d+ and \d+ tokens, .* 128"),
         ([pair(1, rejected="word " * 300)], r"train\.jsonl:1: rejected: prompt and answer are"),
         ([pair(1, prompt="word " * 300)], r"train\.jsonl:1: chosen: the prompt of \d+ tokens fills the context of 128"),
-        ([pair(1, weight=float("nan"))], r"train\.jsonl:1: weight: Input should be a finite number"),
-        ([pair(1, weight=0.0)], r"train\.jsonl:1: weight: Input should be greater than 0"),
-        ([pair(1, chosen="")], r"train\.jsonl:1: chosen: String should have at least 1 character"),
-        ([pair(1, source="hearsay")], r"train\.jsonl:1: source: Input should be 'judge', 'human' or 'correction'"),
-        ([{"prompt": "Who?"}], r"train\.jsonl:1: weight: Field required"),
+        ([pair(1, weight=float("nan"))], r"train\.jsonl:1: .*: weight: Input should be a finite number"),
+        ([pair(1, weight=0.0)], r"train\.jsonl:1: .*: weight: Input should be greater than 0"),
+        ([pair(1, chosen="")], r"train\.jsonl:1: .*: chosen: String should have at least 1 character"),
+        ([pair(1, source="hearsay")], r"train\.jsonl:1: .*: source: Input should be 'judge', 'human' or 'correction'"),
+        ([{"prompt": "Who?"}], r"train\.jsonl:1: .*: weight: Field required"),
         ([pair(100)], r"validation\.jsonl:1: the pair 'pair 100' is of the cluster 'cluster 100', which is in train"),
     ],
 )
@@ -320,16 +320,18 @@ def test_pairs_that_cannot_be_learnt_from(rows: list[Row], line: str) -> None:
     assert not Path("models/aligned").exists()
 
 
-@pytest.mark.parametrize(("text", "line"), [("{", "not JSON|not a JSON object"), ("[1]", "it is a list"), ("\xff", "")])
+@pytest.mark.parametrize(
+    ("text", "line"), [("{", "Invalid JSON: EOF"), ("[1]", "should be an object"), ("\xff", "invalid unicode")]
+)
 def test_lines_that_are_no_pairs(text: str, line: str) -> None:
     (PAIRS / "train.jsonl").write_bytes(json.dumps(pair(1)).encode() + b"\n\n" + text.encode("latin-1") + b"\n")
-    with refused(rf"train\.jsonl:(3| can't be read).*{line}"):
+    with refused(rf"train\.jsonl:3: not a line of train\.jsonl as `pair` writes it: .*{line}"):
         run()
 
 
 def test_thumbs_that_cannot_be_learnt_from() -> None:
     write("thumbs", [thumb(1), thumb(2, desirable="yes")])
-    with refused(r"thumbs\.jsonl:2: desirable: Input should be a valid boolean"):
+    with refused(r"thumbs\.jsonl:2: .*: desirable: Input should be a valid boolean"):
         run(**KTO)
     run()  # not read by the others
 

@@ -352,7 +352,7 @@ def test_a_killed_run_asks_nothing_twice(workspace: Path) -> None:
     [
         ("", "holds no seed task"),
         ('{"instruction": "Sing.", "output": "La."}\n\n{"instruction": "Sing."}\n', r"seeds\.jsonl:3: .*'output'"),
-        ("nonsense", r"seeds\.jsonl:1: not a seed task: invalid json"),
+        ("nonsense", r"seeds\.jsonl:1: not a seed task: Invalid JSON"),
     ],
 )
 def test_a_bad_seed_file_is_named_with_its_line(workspace: Path, text: str, line: str) -> None:

@@ -1,12 +1,10 @@
 """Rows of JSON Lines files that the user names, each with its place."""
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.json_lines import json_object, read_lines
 from tasks.stage import UserError
 
 
@@ -16,13 +14,8 @@ def json_lines(path: Path, *, named_by: str) -> Iterator[tuple[str, Mapping[str,
     named_by: the parameter that names the file. Raises UserError in one line where it can't be read.
     """
     refuse_no_file(path, named_by=named_by)
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield f"{path}:{number}", _object(line, f"{path}:{number}")
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: can't be read: {error}") from None
+    for number, row in read_lines(path, json_object, what="a JSON object in UTF-8"):
+        yield f"{path}:{number}", row
 
 
 def refuse_no_file(path: Path, *, named_by: str) -> None:
@@ -30,16 +23,6 @@ def refuse_no_file(path: Path, *, named_by: str) -> None:
     if not path.is_file():
         problem = "is a folder; expected a file" if path.is_dir() else "no such file"
         raise UserError(f"{path}: {problem} ({named_by})")
-
-
-def _object(line: bytes, place: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        raise UserError(f"{place}: not a line of JSON in UTF-8") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{place}: expected an object with fields, got {type(row).__name__}")
-    return row
 
 
 def text_field(row: Mapping[str, Any], name: str, place: str, *, may_be_empty: bool = False) -> str:

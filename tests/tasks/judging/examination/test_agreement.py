@@ -124,7 +124,7 @@ def test_without_files_the_rows_are_there_and_not_run() -> None:
         (panda(instruction=3), "'instruction' is 3"),
         (panda(response_b="Hm \ud800"), "half a character"),
         ({"labels": ["a", "a"]}, "'input' is missing"),
-        ([1], "expected an object"),
+        ([1], "it is a list"),
     ],
 )
 def test_a_wrong_row_of_pandalm_is_named(tmp_path: Path, row: Any, said: str) -> None:
@@ -154,7 +154,7 @@ def test_a_missing_empty_or_broken_file_is_named(tmp_path: Path) -> None:
     for name, said in (
         ("none.jsonl", r"no such file \(calibrate\.examination\.agreement\.pandalm\)"),
         ("empty.jsonl", "holds no pair"),
-        ("cut.jsonl.gz", "can't be read"), ("latin.jsonl:1", "not a line of JSON in UTF-8"), (".", "is a folder"),
+        ("cut.jsonl.gz", "can't be read"), ("latin.jsonl:1", "not a JSON object in UTF-8"), (".", "is a folder"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=said):
             read_pandalm(tmp_path / name.split(":")[0])

@@ -103,8 +103,8 @@ def test_the_samples_of_pretraining_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "not a line of JSON"),
-        ("[1]", "expected an object"),
+        ("{", "not a JSON object"),
+        ("[1]", "it is a list"),
         ('{"step": "1", "prompt": "a", "text": "b"}', "'step' must be a whole number"),
         ('{"step": 1, "prompt": "", "text": "b"}', "'prompt' is empty"),
         ('{"step": 1, "prompt": "a"}', "'text' is missing"),
