@@ -23,6 +23,7 @@ PAGES = {  # what people read of a stage first
     "evaluate": outcomes.TABLE,
     "calibrate": METRICS / "judge_scorecard.md",
     "judge": METRICS / "leaderboard.md",
+    "gate": METRICS / "gate.md",
 }
 
 MODELS = {"base": "the base model", "finetuned": "the fine-tuned model", "aligned": "the aligned model"}

@@ -96,6 +96,7 @@ SMALL: dict[str, Any] = {
     "align.sampled_answers": 2,
     "align.sampling.max_tokens": 10,
     "align.compile": "off",
+    "gate.bootstrap": 100,
 }
 
 
