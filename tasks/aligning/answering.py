@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks.chat import END_OF_TURN, encode_questions
+from tasks.evaluation.word_runs import distinct_share
 from tasks.training import Sampling
 
 if TYPE_CHECKING:
@@ -44,14 +45,7 @@ class Questions:
         )
         found = generate(decoder, self.prompts, decoding=decoding, seeds=self.seeds, stop=[END_OF_TURN], batch=64)
         texts = [self.codec.decode(ids) for ids in found]
-        return Said(answers=len(found), tokens=sum(map(len, found)), distinct_2=distinct(texts, 2))
-
-
-def distinct(texts: Sequence[str], n: int) -> float:
-    """Share of different word n-grams among all, as `evaluation.metrics.DistinctN` without what it imports."""
-    words = [text.lower().split() for text in texts]
-    grams = [tuple(one[at : at + n]) for one in words for at in range(len(one) - n + 1)]
-    return len(set(grams)) / max(1, len(grams))
+        return Said(answers=len(found), tokens=sum(map(len, found)), distinct_2=distinct_share(texts, 2))
 
 
 def said_figures(said: Said, reference: Said) -> dict[str, float]:

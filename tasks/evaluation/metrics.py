@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 
 from tasks.evaluation.library import evaluate
+from tasks.evaluation.word_runs import distinct_share, word_ngrams
 from tasks.stage import STATE
 
 TEXTS = datasets.Features({"predictions": datasets.Value("string")})
@@ -43,8 +44,7 @@ class DistinctN(LocalMetric):
     source = "Li et al. 2016, arXiv:1510.03055"
 
     def _compute(self, predictions: Sequence[str], n: int = 2) -> dict[str, float]:
-        grams = [gram for text in predictions for gram in word_ngrams(text, n)]
-        return {f"distinct_{n}": len(set(grams)) / max(1, len(grams))}
+        return {f"distinct_{n}": distinct_share(predictions, n)}
 
 
 class SelfBleu(LocalMetric):
@@ -126,9 +126,3 @@ class MemorisedShare(LocalMetric):
             seen.update(gram for gram in word_ngrams(text, n) if gram in grams)
         total = sum(grams.values())
         return {"memorised_share": sum(grams[gram] for gram in seen) / max(1, total)}
-
-
-def word_ngrams(text: str, n: int) -> Iterator[tuple[str, ...]]:
-    """The runs of n white-space words of a text, in lower case."""
-    words = text.lower().split()
-    return zip(*(words[offset:] for offset in range(n)), strict=False)

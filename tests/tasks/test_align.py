@@ -20,7 +20,6 @@ import yaml
 from model.checkpoint import load_model
 from model.lora import load_adapter
 from tasks.align import AlignParams, align
-from tasks.aligning.answering import distinct
 from tasks.aligning.rows import Asked, encode_answers
 from tasks.chat import END_OF_TURN, is_taught_to_chat, write_generation_config
 from tasks.tokenizer_kinds import load_tokenizer
@@ -372,11 +371,3 @@ def test_a_missing_input_is_one_line(lost: str, line: str) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with refused(line):
         run()
-
-
-def test_distinct_n_is_that_of_the_evaluation() -> None:
-    from tasks.evaluation.metrics import DistinctN
-
-    texts = ["The sun shone. The sun set.", "A boat", "", "The sun shone on a boat."]
-    assert distinct(texts, 2) == pytest.approx(DistinctN().compute(predictions=texts, n=2)["distinct_2"])
-    assert distinct(["word"], 2) == 0

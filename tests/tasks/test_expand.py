@@ -351,7 +351,10 @@ def test_a_killed_run_asks_nothing_twice(workspace: Path) -> None:
     ("text", "line"),
     [
         ("", "holds no seed task"),
-        ('{"instruction": "Sing.", "output": "La."}\n\n{"instruction": "Sing."}\n', r"seeds\.jsonl:3: not a seed task: output: Field required"),
+        (
+            '{"instruction": "Sing.", "output": "La."}\n\n{"instruction": "Sing."}\n',
+            r"seeds\.jsonl:3: not a seed task: output: Field required",
+        ),
         ("nonsense", r"seeds\.jsonl:1: not a seed task: Invalid JSON"),
     ],
 )

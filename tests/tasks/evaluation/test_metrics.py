@@ -15,6 +15,7 @@ def test_distinct_n_by_hand() -> None:
     texts = ["a b A b", "a b c"]
     assert DistinctN().compute(predictions=texts, n=2) == {"distinct_2": pytest.approx(3 / 5)}
     assert DistinctN().compute(predictions=texts, n=3) == {"distinct_3": pytest.approx(3 / 3)}
+    assert DistinctN().compute(predictions=["word", ""], n=2) == {"distinct_2": 0}
 
 
 def test_repetition_by_hand() -> None:
