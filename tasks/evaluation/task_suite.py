@@ -20,7 +20,7 @@ from tasks.evaluation.rows import request
 from tasks.evaluation.swaps import Gender, gender_of, swap_gap, swapped
 from tasks.evaluation.task_scores import HEADLINE, compare, constraints_of, references_of, score
 from tasks.evaluation.task_table import Verdict
-from tasks.records import read_rows
+from tasks.records import FEEDBACK_SOURCE, read_rows
 from tasks.stage import UserError
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,10 @@ class TaskSuiteParams(AnsweringParams):
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task of the mixture: what is learnt from, what is asked, and which figures are told (none named: all)."""
+    """A task of the mixture: what is learnt from, what is asked, and which figures are told (none named: all).
+
+    train: without what people said of answers, so that baselines and a base model's examples stay from round to round.
+    """
 
     name: str
     kind: str
@@ -96,7 +99,7 @@ def read_tasks(mixture: Path, params: TaskSuiteParams) -> list[Task]:
         Task(
             name=name,
             kind=str(train[0]["kind"]),
-            train=[row for row in train if row["answer"]],
+            train=[row for row in train if row["answer"] and row["source"] != FEEDBACK_SOURCE],
             test=_some(rows[TEST].get(name, []), params.rows, params.stories),
             written=_some(rows[HOLDOUT].get(name, []), params.written_rows, 0),
             metrics=metrics.get(name, ()),

@@ -11,7 +11,7 @@ from tasks.evaluation.answering import AnsweringParams, Respondent, respondents
 from tasks.evaluation.rows import Row, request
 from tasks.evaluation.task_scores import constraints_of, references_of
 from tasks.judging.records import STORY, Item
-from tasks.records import read_rows
+from tasks.records import FEEDBACK_SOURCE, read_rows
 from tasks.stage import Params, UserError
 
 if TYPE_CHECKING:
@@ -72,12 +72,14 @@ def read_prompts(mixture: Path, params: PromptsParams, *, splits: Sequence[str])
 
 
 def _by_task(mixture: Path, split: str) -> dict[str, list[Row]]:
+    """Without what people said: it answers prompts that stand there already, and would change them round by round."""
     path = mixture / f"{split}.parquet"
     if not path.exists():
         raise UserError(f"{path}: no such file; the stage mix makes it, run `dvc repro`")
     found: dict[str, list[Row]] = {}
     for row in read_rows(path):
-        found.setdefault(str(row["task"]), []).append(row)
+        if row["source"] != FEEDBACK_SOURCE:
+            found.setdefault(str(row["task"]), []).append(row)
     return found
 
 

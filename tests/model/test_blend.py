@@ -60,6 +60,14 @@ def test_only_chosen_tasks_are_drawn_as_often_as_there_are_conversations_of_them
     assert set(alone.tolist()) == {0.0, 1.0}
 
 
+def test_within_a_task_conversations_keep_the_proportions_of_their_own_weights() -> None:
+    tasks = [0, 0, 0, 1]
+    own = np.array([1.0, 1.0, 2.0, 1.0], dtype=np.float32)  # 4 of task 0 and 1 of task 1, 5 in an epoch
+    weights = task_weights(replace(documents([3] * 4, tasks=tasks), weights=own), temperature=2.0)
+    assert by_task(weights, tasks) == pytest.approx([5 * 2 / 3, 5 * 1 / 3])
+    assert weights[2] == pytest.approx(2 * weights[0])
+
+
 def test_a_task_that_is_not_there_or_no_task_at_all_is_one_clear_line() -> None:
     with pytest.raises(ValueError, match="no conversation is of a task that is trained"):
         task_weights(documents([3, 3], tasks=[0, 0]), temperature=1.0, chosen=[1])

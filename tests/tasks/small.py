@@ -113,6 +113,14 @@ def write_mixture() -> None:
     write_declared(*TASKS)
 
 
+def add_feedback() -> None:
+    """What people said of the first training row of each task, after all other rows of the table."""
+    told = rows("train")
+    first = {one["task"]: one for one in reversed(told)}
+    said = [{**one, "id": f"said of {task}", "source": "feedback"} for task, one in first.items()]
+    pq.write_table(pa.Table.from_pylist([*told, *said]), MIXTURE / "train.parquet")
+
+
 def _conversation(codec: Tokenizer, told: Row) -> Document:
     chat = encode_chat(codec, json.loads(told["messages"]))
     return Document(

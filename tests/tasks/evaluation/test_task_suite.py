@@ -128,6 +128,12 @@ def metrics_of(figures: Mapping[str, Any], start: str) -> set[str]:
     return {key.removeprefix(start) for key in figures if key.startswith(start) and not key.endswith(("_low", "_high"))}
 
 
+def test_baselines_learn_nothing_of_what_people_said(mixture: Path) -> None:
+    before = tasks(mixture)
+    small.add_feedback()
+    assert tasks(mixture) == before
+
+
 def test_a_task_s_figures_are_those_it_was_declared_with_and_the_headline_one(mixture: Path) -> None:
     small.write_declared(*small.TASKS, metrics=["constraints_met", "rouge_1", "accuracy", "made_up_words"])
     chosen = [task for task in tasks(mixture) if task.name in ("classification", "assistant")]

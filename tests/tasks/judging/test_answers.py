@@ -52,6 +52,12 @@ def test_fewer_are_the_first_of_more() -> None:
     assert {prompt.id for prompt in few} < {prompt.id for prompt in more}
 
 
+def test_what_people_said_is_no_prompt_and_no_example() -> None:
+    before = read_prompts(small.MIXTURE, prompts_params(stories=99, others=99), splits=["train"])
+    small.add_feedback()
+    assert read_prompts(small.MIXTURE, prompts_params(stories=99, others=99), splits=["train"]) == before
+
+
 def test_an_item_holds_what_its_row_asks_for_and_how_it_was_drawn() -> None:
     [prompt] = read_prompts(small.MIXTURE, prompts_params(stories=1, others=0), splits=["test"])
     [item] = answers_of(small.BASE, [prompt], answering(), seed=7)
