@@ -99,6 +99,11 @@ class Checkpoints:
             return tensors, state
         return None
 
+    def drop_newest(self) -> None:
+        """Forget the newest state; a run that goes on makes it again."""
+        for path in self._paths()[-1:]:
+            path.unlink()
+
     def remove(self) -> None:
         """Forget the run."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -89,7 +89,7 @@ class StepLog(MetricsLog):
 
 def last_good(checkpoints: Checkpoints, start: Callable[[], Decoder], decoder: Decoder) -> tuple[Decoder, int]:
     """The model of the checkpoint before the newest, which broke a bound, and its step; else the start."""
-    max(checkpoints.folder.glob("step-*.safetensors")).unlink()  # a run that is killed here makes it again
+    checkpoints.drop_newest()
     found = checkpoints.latest()
     if found is None:
         return start(), 0

@@ -1,4 +1,4 @@
-"""A model folder: what goes into it besides the weights, and that transformers takes it as it is."""
+"""A model folder: what goes into it besides the weights, and that transformers takes it as it is. And checkpoints."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from model.checkpoint import save_model
+from model.checkpoint import Checkpoints, save_model
 from tests.model import small
 
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>"]
@@ -74,6 +74,19 @@ def test_a_folder_may_be_saved_again_with_its_own_tokenizer(tmp_path: Path, toke
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     save_model(folder, small.decoder(), tokenizer=folder / "tokenizer.json")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_newest_checkpoint_may_be_dropped(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "run")
+    checkpoints.drop_newest()
+    for step in (1, 2):
+        checkpoints.save(step=step, tensors={"x": torch.tensor([float(step)])}, state={"step": step})
+    checkpoints.drop_newest()
+    found = checkpoints.latest()
+    assert found is not None
+    assert found[1] == {"step": 1}
+    checkpoints.drop_newest()
+    assert checkpoints.latest() is None
 
 
 def test_transformers_loads_it_silently_and_stops_where_a_turn_ends(tmp_path: Path, tokenizer: Path) -> None:
