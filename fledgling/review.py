@@ -75,7 +75,9 @@ def collect(
 
 @app.command()
 def invite(
-    name: NAME, owner: Annotated[bool, typer.Option("--owner", help="They see the owner's page too.")] = False
+    name: NAME,
+    owner: Annotated[bool, typer.Option("--owner", help="They see the owner's page too.")] = False,
+    simulated: Annotated[bool, typer.Option("--simulated", help="A script, no person: so its pseudonym says.")] = False,
 ) -> None:
     """Print a link that lets somebody in; a known name gets a new one, and may come again where it was revoked."""
     from sqlalchemy import select
@@ -89,7 +91,10 @@ def invite(
     with open_database() as database, database.session() as session:
         found = session.scalar(select(Reviewer).where(Reviewer.name == reviewers.cleaned(name)))
         role: Role = "owner" if owner else "reviewer"
-        person = reviewers.admit(session, name) if found else reviewers.add(session, name, role, datetime.now(UTC))
+        now = datetime.now(UTC)
+        person = (
+            reviewers.admit(session, name) if found else reviewers.add(session, name, role, now, is_simulated=simulated)
+        )
         person.role = "owner" if owner else person.role
         link = Gate(load_settings()).invite_link(person)
     typer.echo(link)

@@ -13,6 +13,7 @@ from tasks.reviews.tables import Reviewer
 from tasks.stage import UserError
 
 LONGEST_NAME = 80
+PERSON, SIMULATED = "reader", "simulated"  # how a pseudonym begins: what a script said is never taken for a person's
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is read as another
 _LOCKED = (
     select(Reviewer)
@@ -22,13 +23,18 @@ _LOCKED = (
 )
 
 
-def add(session: Session, name: str, role: Role, now: datetime) -> Reviewer:
-    """A new reviewer under a pseudonym that says nothing of the name. Raises UserError where the name is taken."""
+def add(session: Session, name: str, role: Role, now: datetime, *, is_simulated: bool = False) -> Reviewer:
+    """A new reviewer under a pseudonym that says nothing of the name, but whether it is a person.
+
+    Raises UserError where the name is taken.
+    """
     name = cleaned(name)
     taken = UserError(f"there is a reviewer '{name}' already; names are unique")
     if session.scalar(select(Reviewer).where(Reviewer.name == name)):
         raise taken
-    reviewer = Reviewer(name=name, pseudonym=_pseudonym(session), role=role, added_at=now)
+    reviewer = Reviewer(
+        name=name, pseudonym=_pseudonym(session, SIMULATED if is_simulated else PERSON), role=role, added_at=now
+    )
     session.add(reviewer)
     try:
         session.flush()
@@ -82,8 +88,8 @@ def cleaned(name: str) -> str:
     return name
 
 
-def _pseudonym(session: Session) -> str:
+def _pseudonym(session: Session, kind: str) -> str:
     while True:
-        drawn = "reader-" + "".join(secrets.choice(LETTERS) for _ in range(6))
+        drawn = f"{kind}-" + "".join(secrets.choice(LETTERS) for _ in range(6))
         if not session.scalar(select(Reviewer.id).where(Reviewer.pseudonym == drawn)):
             return drawn

@@ -16,6 +16,12 @@ def test_a_pseudonym_says_nothing_of_the_name(review_database: Database) -> None
     assert all(name.startswith("reader-") and len(name) == 13 and "ada" not in name for name in pseudonyms)
 
 
+def test_a_script_that_reviews_is_known_by_its_pseudonym(review_database: Database) -> None:
+    with review_database.session() as session:
+        script = reviewers.add(session, "Ada", "reviewer", NOW, is_simulated=True)
+        assert script.pseudonym.startswith("simulated-")
+
+
 def test_a_revoked_reviewer_can_be_admitted_again(review_database: Database) -> None:
     with review_database.session() as session:
         ada = person(session)
