@@ -3,6 +3,9 @@
 import hashlib
 import json
 import subprocess
+import tarfile
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,18 @@ def file_at(commit: str, path: Path) -> bytes | None:
     except (subprocess.CalledProcessError, FileNotFoundError):
         return None
     return done.stdout
+
+
+def files_at(commit: str) -> Iterator[tuple[str, bytes]]:
+    """Every file of this folder that a commit holds, by its path; none where the commit is not here."""
+    try:
+        done = subprocess.run(["git", "archive", "--format=tar", commit, "."], capture_output=True, check=True)
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return
+    with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+        for member in archive:
+            if (file := archive.extractfile(member)) is not None:
+                yield member.name.removeprefix("./"), file.read()
 
 
 def lock_hash() -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from tasks import outcomes, report
 from tasks.chat import is_taught_to_chat
 from tasks.judging.comparing.told import read_judged
-from tasks.registry.evidence import Lock
+from tasks.registry.evidence import Lock, rows_by
 
 CLEAN, MIXTURE = Path("data/clean"), Path("data/mixture")
 REQUEST = "Write a story about courage."
@@ -49,14 +49,8 @@ def is_demonstration(sources: Mapping[tuple[str, str], Any]) -> bool:
 
 def sources_of(clean: Path = CLEAN) -> dict[tuple[str, str], Counter[str]]:
     """Records by (source, licence) and split, of the clean data; empty where it is not here."""
-    import pyarrow.parquet as pq
-
-    found: dict[tuple[str, str], Counter[str]] = {}
-    for path in sorted(clean.glob("*.parquet")):
-        table = pq.read_table(path, columns=["source", "licence"]).group_by(["source", "licence"])
-        for row in table.aggregate([([], "count_all")]).to_pylist():
-            found.setdefault((row["source"], row["licence"]), Counter())[path.stem] += row["count_all"]
-    return dict(sorted(found.items()))
+    files = {path.stem: path for path in sorted(clean.glob("*.parquet"))}
+    return {(source, licence): counts for (source, licence), counts in rows_by(files, "source", "licence")}
 
 
 def _what(config: Mapping[str, Any], *, chats: bool) -> Iterator[str]:

@@ -51,6 +51,12 @@ class Lock:
         """The hash of every out, by path."""
         return {out["path"]: out["md5"] for stage in self._stages.values() for out in stage.get("outs", ())}
 
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """The hash of what stages read and none of them made, by path: code, and files of the user's."""
+        deps = [dep for stage in self._stages.values() for dep in stage.get("deps", ())]
+        return {dep["path"]: str(dep["md5"]) for dep in deps if dep["path"] not in self.outs}
+
     def inputs(self, stage: str) -> list[TrackedFile]:
         """What a stage read that DVC holds: outs of other stages, and files beside which a .dvc file stands."""
         deps = self._stages.get(stage, {}).get("deps", ())
@@ -104,8 +110,12 @@ def dvc_md5(path: Path) -> str:
     if path.is_file():
         return _md5(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
-    listing = [{"md5": _md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
-    listing.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
+    return folder_md5({file.relative_to(path).as_posix(): _md5(file) for file in files})
+
+
+def folder_md5(files: Mapping[str, str]) -> str:
+    """The hash that DVC gives a folder. files: the hashes of its files by their paths in it."""
+    listing = [{"md5": files[path], "relpath": path} for path in sorted(files)]
     text = json.dumps(listing, sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
