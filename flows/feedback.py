@@ -2,16 +2,21 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
 
+from flows.retrying import unless_mistaken
 from tasks.registry import feedback
 from tasks.reviews import collecting, publishing
 from tasks.reviews.database import Unavailable, open_database
+from tasks.reviews.filing import Collected
 from tasks.reviews.params import ReviewParams
-from tasks.stage import UserError, load_params
+from tasks.stage import load_params
+
+EVENT = "fledgling.feedback.collected"
 
 
 @flow(name="publish-reviews", description="Makes a batch of judged answers for people to review.")
@@ -27,24 +32,13 @@ def collect_reviews(batch: str | None = None, early: bool = False) -> None:
     mirror()
 
 
-def _came_from_outside(_task: Any, _run: Any, state: Any) -> bool:
-    """Bad input stays bad: only a database that can't be reached is tried again."""
-    try:
-        state.result()
-    except UserError as error:
-        return isinstance(error, Unavailable)
-    except BaseException:
-        return True
-    return False
-
-
 _at_the_database = partial(
     task,
     persist_result=False,
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=10,
-    retry_condition_fn=_came_from_outside,
+    retry_condition_fn=unless_mistaken(lambda error: isinstance(error, Unavailable)),
 )
 
 
@@ -68,8 +62,20 @@ def collect(batch: str | None, *, early: bool) -> None:
         found = collecting.collect(database, params=params, now=datetime.now(UTC), batch=batch, early=early)
     for one in found:
         log.info(one.line)
+        _emit(one)
     if not found:
         log.info("no batch is full")
+
+
+def _emit(one: Collected) -> None:
+    """Tells of a batch file that was written; told twice, it is one event."""
+    batch = one.manifest.batch
+    emit_event(
+        EVENT,
+        resource={"prefect.resource.id": f"fledgling.feedback.{batch}", "prefect.resource.name": batch},
+        payload={"batch": batch, "file": str(one.file), "sha256": one.manifest.sha256, "rows": one.manifest.rows},
+        id=uuid5(NAMESPACE_URL, f"{EVENT}/{one.manifest.sha256}"),
+    )
 
 
 @task(persist_result=False, cache_policy=NO_CACHE, retries=3, retry_delay_seconds=30)

@@ -56,14 +56,17 @@ class Chain:
         return tuple(stage for stage in self.stages if stage.name in touched)
 
 
-def read_chain(root: Path = Path()) -> Chain:
-    """Asks DVC for the graph and for what is stale. Raises UserError where dvc.yaml can't be read."""
+def read_chain(root: Path = Path(), *, wait: bool = False) -> Chain:
+    """Asks DVC for the graph and for what is stale. Raises UserError where dvc.yaml can't be read.
+
+    wait: for whoever holds DVC's lock, such as the stage of a run that was just killed; else that is an error too.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
     try:
-        with Repo(str(root)) as repo:
+        with Repo(str(root), _wait_for_lock=wait) as repo:
             status = repo.status()
             stages = tuple(_in_order(repo))
     except (DvcException, SCMError) as error:

@@ -29,7 +29,8 @@ def run_pipeline(*, profile: str | None, force: bool) -> None:
     with _api(), _interrupt_is_heard():
         from prefect.exceptions import PrefectException
 
-        from flows.pipeline import StageFailed, pipeline
+        from flows.chain import StageFailed
+        from flows.pipeline import pipeline
 
         try:
             pipeline(profile=profile, force=force)  # type: ignore[arg-type]  # Prefect checks it

@@ -5,7 +5,8 @@ import httpx
 from fledgling.platform.settings import declaration
 
 POOL = "fledgling"
-DEPLOYMENTS = ("pipeline/pipeline", "publish-reviews/publish-reviews", "collect-reviews/collect-reviews")
+NAMES = ("pipeline", "publish-reviews", "collect-reviews", "improve", "release", "rollback")
+DEPLOYMENTS = tuple(f"{name}/{name}" for name in NAMES)  # of a flow and a deployment of its name
 
 
 def answers(url: str) -> bool:

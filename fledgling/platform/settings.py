@@ -56,7 +56,7 @@ def environment(wanted: Ports) -> dict[str, str]:
 def declaration() -> str:
     """Changes where prefect.yaml, a flow's module or the folder does."""
     digest = hashlib.sha256(str(Path.cwd()).encode())
-    for path in (Path("prefect.yaml"), Path("flows/pipeline.py"), Path("flows/feedback.py")):
+    for path in (Path("prefect.yaml"), *sorted(Path("flows").glob("*.py"))):
         if not path.exists():
             raise UserError(f"{path}: no such file; run from the project's root")
         digest.update(path.read_bytes())
