@@ -232,12 +232,16 @@ def _candidate(model: Path, player: Player, gated: Path) -> Champion:
 
 
 def _write_compared(folder: Path, said: Said, players: Sequence[Player]) -> None:
-    """The compared answers and the verdicts on them, from which people's batches can be published too."""
+    """The compared answers and their grades; the verdicts between the first two models, which people may vote on.
+
+    players: the candidate, whom it would replace, base.
+    """
     answers = {(item.by, item.prompt_id): item for player in players for item in player.answers}
     ids = {item.id for item in answers.values()}
     write_lines(folder / "answers.jsonl", answers.values())
     write_lines(folder / "scores.jsonl", {one.item: one for one in said.scores if one.item in ids}.values())
-    pairs = {(one.first, one.second): one for one in said.pairs if {one.first, one.second} <= ids}
+    ours, theirs = ({item.id for item in player.answers} for player in players[:2])
+    pairs = {(one.first, one.second): one for one in said.pairs if one.first in ours and one.second in theirs}
     write_lines(folder / "pairs.jsonl", pairs.values())
 
 

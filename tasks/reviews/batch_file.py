@@ -20,6 +20,7 @@ from tasks.stage import Params, UserError, mistake_in
 FEEDBACK = Path("data/feedback")
 SUFFIX, MANIFEST_SUFFIX = ".jsonl", ".manifest.json"
 SCHEMA_VERSION: Literal[1] = 1
+SAME_END_WORDS = 3  # a correction that ends in as many words of what it corrects stops where that did
 
 
 class Prompt(Params):
@@ -73,6 +74,14 @@ class Feedback(Params):
         return self.purpose == "ordinary" and self.prompt.split == "train"
 
     @property
+    def cut(self) -> frozenset[str]:
+        """The texts that ended because they were as long as they could be; of a correction too, if its end is theirs."""
+        texts = [answer.text for answer in self.answers if answer.decoding.get("cut")]
+        written = str(self.decision["text"]) if self.kind == "correction" else ""
+        ends = [text.split()[-SAME_END_WORDS:] for text in texts]
+        return frozenset([*texts, written] if written.split()[-SAME_END_WORDS:] in ends else texts)
+
+    @property
     def generations(self) -> tuple[str, ...]:
         return tuple(answer.generation for answer in self.answers)
 
@@ -107,7 +116,7 @@ class Manifest(Params):
     file: str
     sha256: str  # of the file
     rows: int
-    source: str  # labelled, judged, label-studio
+    source: str  # labelled, judged, gated, label-studio
     published: date
     collected: date
     kinds: dict[str, int]

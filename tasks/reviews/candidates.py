@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
 
 from tasks.cleaning.words import split_words
 from tasks.judging.comparing.matches import swapped
 from tasks.judging.kept import read_items, read_pairs, read_rankings, read_scores
 from tasks.judging.records import Item, PairRecord, RankRecord, ScoreRecord, short_hash
 from tasks.reviews.kinds import KINDS, Kind, Values
+from tasks.reviews.params import Source
 from tasks.stage import UserError
 
 PERFECT = 4.5  # a mean grade from which on there is nothing to correct
@@ -75,10 +75,11 @@ def together(answers: Iterable[str]) -> frozenset[tuple[str, ...]]:
     return frozenset([(ids[0],)] if len(ids) == 1 else combinations(ids, 2))
 
 
-def read_judged(source: Literal["labelled", "judged"], *, sampled: Path, labelled: Path, judged: Path) -> Judged:
-    """What the chain left: answers to training prompts, or to the hold-out's. Raises UserError where it did not."""
-    folder = labelled if source == "labelled" else judged
-    answers = sampled if source == "labelled" else judged / "answers.jsonl"
+def read_judged(source: Source, *, sampled: Path, labelled: Path, judged: Path, gated: Path) -> Judged:
+    """What the chain left: answers to training prompts, or to the hold-out's (of all models, or of those that the
+    gate compared). Raises UserError where it did not."""
+    folder = {"labelled": labelled, "judged": judged, "gated": gated}[source]
+    answers = sampled if source == "labelled" else folder / "answers.jsonl"
     for path in (answers, folder / "scores.jsonl", folder / "pairs.jsonl"):
         if not path.exists():
             raise UserError(f"{path}: no such file; the chain makes it, run `make pipeline` or `dvc repro`")

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from tasks.reviews.kinds import Kind
 from tasks.stage import Params
 
+Source = Literal["labelled", "judged", "gated"]
+
 
 class QualityParams(Params):
     """Beyond these a reviewer's answers are left out at export; a check of too few answers leaves none out."""
@@ -26,7 +28,9 @@ class QualityParams(Params):
 class ReviewParams(Params):
     """How a batch is made, handed out and measured."""
 
-    source: Literal["labelled", "judged"]  # answers to training prompts, or to the hold-out's (never trained on)
+    source: (
+        Source  # answers to training prompts, or to the hold-out's (never trained on): of all models, or at the gate
+    )
     batch_items: int = Field(ge=1)  # without the gold ones
     kinds: dict[Kind, float]  # shares of the batch, adding up to 1
     gold_share: float = Field(ge=0, lt=1)  # of what a reviewer sees

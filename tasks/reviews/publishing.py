@@ -25,7 +25,11 @@ from tasks.reviews.params import ReviewParams
 from tasks.reviews.tables import Annotation, Assignment, Batch, Generation, Item, Prompt, Shown
 from tasks.stage import UserError
 
-SPLIT_OF: Mapping[str, Split] = {"labelled": "train", "judged": "holdout"}  # what a source's prompts may be used for
+SPLIT_OF: Mapping[str, Split] = {
+    "labelled": "train",
+    "judged": "holdout",
+    "gated": "holdout",
+}  # what a source's prompts may be used for
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 NUMBERED = re.compile(r"-\d{1,4}$")  # how the files of late answers end
 
@@ -37,6 +41,7 @@ class Outputs:
     sampled: Path = Path("data/sampled.jsonl")
     labelled: Path = Path("data/labelled")
     judged: Path = Path("data/judged")
+    gated: Path = Path("data/gated/compared")
     clean: Path = Path("data/clean")
 
 
@@ -84,7 +89,9 @@ def publish(
     missing, the name is no name or taken, or nothing is left to show.
     """
     _check(name)
-    judged = read_judged(params.source, sampled=outputs.sampled, labelled=outputs.labelled, judged=outputs.judged)
+    judged = read_judged(
+        params.source, sampled=outputs.sampled, labelled=outputs.labelled, judged=outputs.judged, gated=outputs.gated
+    )
     gold = _gold(params, outputs.clean)
     with database.session() as session:
         _one_at_a_time(session)
@@ -96,11 +103,15 @@ def publish(
 
 
 def present_origin() -> Origin:
-    """That of the answers in this folder: the models as dvc.lock names them, the run where they were registered."""
+    """That of the answers in this folder: the models as dvc.lock names them and the champion as its file does, the
+    run where they were registered."""
+    from tasks.gating.champion import CHAMPION, FOLDER, read_champion
     from tasks.registry.evidence import Lock
     from tasks.workspace import registered
 
     versions = {Path(path).name: md5 for path, md5 in Lock().outs.items() if path.startswith("models/")}
+    if (FOLDER / CHAMPION).exists() and (champion := read_champion()):
+        versions["champion"] = champion.model_md5  # what its answers go by at the gate
     return Origin(versions=versions, mlflow_run=str(registered().get("run_id", "")))
 
 

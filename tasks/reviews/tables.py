@@ -106,7 +106,7 @@ class Batch(Table):
     __tablename__ = "batches"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)  # the stem of data/feedback/<id>.jsonl
-    source: Mapped[str] = mapped_column(String(64))  # labelled, judged, label-studio
+    source: Mapped[str] = mapped_column(String(64))  # labelled, judged, gated, label-studio
     settings: Mapped[Values]  # the parameters that it was published with
     quota: Mapped[int]
     published_at: Mapped[datetime]

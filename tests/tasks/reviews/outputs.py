@@ -44,6 +44,7 @@ def write_outputs(folder: Path, *, prompts: int = 12, judged_from: int = 100) ->
         sampled=folder / "sampled.jsonl",
         labelled=folder / "labelled",
         judged=folder / "judged",
+        gated=folder / "gated" / "compared",
         clean=folder / "clean",
     )
     sampled = answers(prompts)
@@ -52,6 +53,9 @@ def write_outputs(folder: Path, *, prompts: int = 12, judged_from: int = 100) ->
     held_out = answers(prompts, models=("base", "finetuned"), start=judged_from)
     write_lines(outputs.judged / "answers.jsonl", held_out)
     _write_records(outputs.judged, held_out)
+    compared = answers(prompts, models=("aligned", "champion"), start=judged_from)
+    write_lines(outputs.gated / "answers.jsonl", compared)
+    _write_records(outputs.gated, compared)
     write_clean(outputs.clean, {"judge_a": sentences(20, start=600), "judge_b": sentences(20, start=700)})
     return outputs
 

@@ -93,7 +93,9 @@ def test_what_the_judge_said_is_kept_with_its_name() -> None:
 
 def made(tmp_path: Path) -> list[Candidate]:
     outputs = write_outputs(tmp_path)
-    judged = read_judged("labelled", sampled=outputs.sampled, labelled=outputs.labelled, judged=outputs.judged)
+    judged = read_judged(
+        "labelled", sampled=outputs.sampled, labelled=outputs.labelled, judged=outputs.judged, gated=outputs.gated
+    )
     return candidates(judged, doubts={})
 
 
@@ -144,4 +146,4 @@ def test_the_same_seed_chooses_the_same(tmp_path: Path) -> None:
 
 def test_outputs_that_are_missing_are_named(tmp_path: Path) -> None:
     with refused(r"sampled\.jsonl: no such file; the chain makes it"):
-        read_judged("labelled", sampled=tmp_path / "sampled.jsonl", labelled=tmp_path, judged=tmp_path)
+        read_judged("labelled", sampled=tmp_path / "sampled.jsonl", labelled=tmp_path, judged=tmp_path, gated=tmp_path)

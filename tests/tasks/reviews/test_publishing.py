@@ -128,6 +128,18 @@ def test_labelled_prompts_are_for_training_and_judged_ones_held_out(
     assert models["holdout"] <= {"base", "finetuned"}
 
 
+def test_people_can_compare_what_the_gate_compared(review_database: Database, outputs: Outputs) -> None:
+    publish(review_database, outputs, params=PARAMS.model_copy(update={"source": "gated", "kinds": {"choice": 1.0}}))
+    with review_database.reading() as session:
+        shown = [
+            (item.prompt.split, {one.generation.model for one in item.shown})
+            for item in session.scalars(select(Item).where(Item.gold.is_(None)))
+        ]
+    assert shown
+    assert {split for split, _ in shown} == {"holdout"}
+    assert all(models == {"aligned", "champion"} for _, models in shown)
+
+
 def test_a_cluster_stays_in_its_split_for_ever(review_database: Database, tmp_path: Path) -> None:
     outputs = write_outputs(tmp_path / "data", judged_from=0)  # the hold-out's prompts are those of training
     first = publish(review_database, outputs)
