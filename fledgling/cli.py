@@ -154,6 +154,21 @@ def compare(
 
 
 @app.command()
+def trace(
+    name: Annotated[str, typer.Argument(help="A registered version or alias, or a batch of reviews.")] = "candidate",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, hashes whole.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compute the hashes anew; exit 1 where one differs.")
+    ] = False,
+    page: Annotated[Path | None, typer.Option(help="Write the whole page (HTML) to this file too.")] = None,
+) -> None:
+    """Print where a model or a batch comes from: release, runs, code, hashes, preferences, sources with licences."""
+    from fledgling.trace import trace as trace_way
+
+    raise typer.Exit(trace_way(name, as_json=as_json, verify=verify, page=page))
+
+
+@app.command()
 def platform(
     check: Annotated[bool, typer.Option("--check", help="Start, wait until all is ready, stop.")] = False,
 ) -> None:
