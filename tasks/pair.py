@@ -15,7 +15,7 @@ from tasks.judging.kept import read_items, read_pairs
 from tasks.judging.records import STORY, short_hash
 from tasks.pairing import selection, suite
 from tasks.pairing.judged import judged
-from tasks.pairing.preference import REASONS, Found, Preference, Thumb
+from tasks.pairing.preference import NOT_FOR_TRAINING, REASONS, Found, Preference, Thumb
 from tasks.pairing.reviewed import reviewed
 from tasks.records import read_rows
 from tasks.reviews.batch_file import Feedback, read_folder
@@ -137,7 +137,10 @@ def _lines(rows: Any) -> str:
 def _manifest(
     rows: Sequence[Feedback], kept: Sequence[Preference], thumbs: Sequence[Thumb], rejected: Counter[str]
 ) -> dict[str, Any]:
-    """Where the pairs come from: judges by their ids, batches and reviewers by their counts."""
+    """Where the pairs come from: judges by their ids, batches and reviewers by their counts.
+
+    Nothing of what may not be learnt from: a batch of votes on the hold-out leaves the pairs, and the model, as they are.
+    """
     used = [origin for one in kept for origin in one.origin.get("people", [one.origin])]
     used += [one.origin for one in thumbs]
     return {
@@ -145,8 +148,8 @@ def _manifest(
         "judges": dict(Counter(str(origin["judge"]) for origin in used if "judge" in origin)),
         "batches": dict(Counter(str(origin["batch"]) for origin in used if "batch" in origin)),
         "reviewers": dict(Counter(str(origin["reviewer"]) for origin in used if "reviewer" in origin)),
-        "decisions_read": len(rows),
-        "rejected": {reason: rejected[reason] for reason in REASONS},
+        "decisions_read": sum(row.is_for_training for row in rows),
+        "rejected": {reason: rejected[reason] for reason in REASONS if reason != NOT_FOR_TRAINING},
     }
 
 

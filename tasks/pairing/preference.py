@@ -9,6 +9,7 @@ from tasks.judging.records import short_hash
 
 Source = Literal["judge", "human", "correction"]
 
+NOT_FOR_TRAINING = "not_for_training"  # gold, shown again, or a prompt of another split
 REASONS = (
     "no_verdict",  # the judge abstained, or failed
     "tie",
@@ -16,7 +17,7 @@ REASONS = (
     "small_margin",
     "overruled",  # a judge's verdict on answers that people decided on
     "people_disagree",
-    "not_for_training",  # gold, shown again, or a prompt of another split
+    NOT_FOR_TRAINING,
     "same_text",
     "contaminated",  # near to a prompt that is evaluated or judged on
     "over_cap",  # of a prompt

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
-from tasks.pairing.preference import Found, Preference, Thumb
+from tasks.pairing.preference import NOT_FOR_TRAINING, Found, Preference, Thumb
 from tasks.reviews.batch_file import Answer, Feedback
 from tasks.reviews.decisions import BOTH_BAD, TIE
 
@@ -15,7 +15,7 @@ GOOD_FROM, BAD_TO = 4.0, 2.0  # the mean level of a rating that is a thumb up, a
 def reviewed(rows: Sequence[Feedback]) -> Found:
     """What the rows say that may be learnt from; where people differ on two answers, what most of them said."""
     usable = [row for row in rows if row.is_for_training]
-    rejected = Counter({"not_for_training": len(rows) - len(usable)})
+    rejected = Counter({NOT_FOR_TRAINING: len(rows) - len(usable)})
     votes: dict[tuple[str, frozenset[str]], list[Preference]] = defaultdict(list)
     ties: Counter[tuple[str, frozenset[str]]] = Counter()
     for row in usable:
@@ -106,7 +106,7 @@ def _thumbs(row: Feedback) -> Iterator[Thumb]:
 def _thumb(row: Feedback, answer: Answer, *, desirable: bool) -> Thumb:
     return Thumb(
         prompt_id=row.prompt.id, kind=row.prompt.task, prompt=row.prompt.text, answer=answer.text,
-        desirable=desirable, cut=bool(answer.decoding.get("cut")), origin=_origin(row),
+        desirable=desirable, cut=answer.text in row.cut, origin=_origin(row),
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def _preference(row: Feedback, *, chosen: str, rejected: str, weight: float = 1.
         rejected=rejected,
         source="correction" if row.kind == "correction" else "human",
         weight=weight,
-        cut=frozenset(answer.text for answer in row.answers if answer.decoding.get("cut")),
+        cut=row.cut,
         origin=_origin(row),
     )
 

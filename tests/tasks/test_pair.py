@@ -156,3 +156,15 @@ def test_a_changed_batch_file_is_one_line() -> None:
     batch_file.write(FEEDBACK, [decision(0, winner="g1")], sha256="0" * 64)
     with refused(r"b\.jsonl: not what b\.manifest\.json says"):
         run([verdict(1)])
+
+
+def test_votes_on_the_hold_out_leave_every_byte_of_the_pairs_as_it_is() -> None:
+    records = [verdict(number) for number in range(len(SUBJECTS))]
+    run(records)
+    before = {path.name: path.read_bytes() for path in PAIRS.iterdir()}
+    vote = decision(0, winner="g1")
+    batch_file.write(
+        FEEDBACK, [vote.model_copy(update={"prompt": vote.prompt.model_copy(update={"split": "holdout"})})]
+    )
+    assert run(records)["rejected_not_for_training"] == 1
+    assert {path.name: path.read_bytes() for path in PAIRS.iterdir()} == before
