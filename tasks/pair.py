@@ -139,7 +139,7 @@ def _manifest(
 ) -> dict[str, Any]:
     """Where the pairs come from: judges by their ids, batches and reviewers by their counts.
 
-    Nothing of what may not be learnt from: a batch of votes on the hold-out leaves the pairs, and the model, as they are.
+    Nothing of what may not be learnt from: a batch of votes on the hold-out leaves the pairs as they are.
     """
     used = [origin for one in kept for origin in one.origin.get("people", [one.origin])]
     used += [one.origin for one in thumbs]
