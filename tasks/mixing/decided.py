@@ -42,6 +42,8 @@ class Decided:
     def problem(self, params: FeedbackParams) -> str | None:
         """The reason not to learn from it, of tasks.mixing.feedback.REASONS."""
         levels = self.levels
+        if not self.text:
+            return "empty"
         is_low = bool(levels) and fmean(levels) < params.least_rating
         if self.why(params) == CORRECTION:
             return "people_differ" if is_low or self._is_doubted else None
@@ -49,8 +51,6 @@ class Decided:
             return "corrected"
         if not levels:
             return "unchanged" if self.left else "corrections_off"
-        if self.is_cut:
-            return "cut"
         if len(levels) < params.least_ratings:
             return "few_ratings"
         return "low_rating" if is_low else None
@@ -79,7 +79,7 @@ def decided(rows: Iterable[Feedback]) -> Iterator[Decided]:
 
     for row in rows:
         answer = at(row, row.answers[0].text)
-        answer.is_cut |= bool(row.answers[0].decoding.get("cut"))
+        answer.is_cut |= row.answers[0].text in row.cut
         if row.kind == RATING:
             answer.rated.append(row)
         elif (corrected := at(row, str(row.decision["text"]))) is answer:
@@ -88,6 +88,7 @@ def decided(rows: Iterable[Feedback]) -> Iterator[Decided]:
             answer.changed.append(row)
             corrected.written.append(row)
             corrected.originals.append(answer)
+            corrected.is_cut |= str(row.decision["text"]) in row.cut
     yield from (answer for answer in found.values() if answer.written or answer.left or answer.rated)
 
 

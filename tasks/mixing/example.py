@@ -67,6 +67,7 @@ class Example:
     references: tuple[str, ...] = ()
     has_answer: bool = True
     is_outside: bool = False  # not from our own stories: the safety policy applies
+    is_cut: bool = False  # the answer was as long as it could be: its end is not taught
     weight: float = 1.0  # expected appearances in an epoch
 
     @cached_property

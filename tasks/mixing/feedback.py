@@ -21,7 +21,7 @@ REASONS = (
     "corrected",  # rated, and somebody wrote a better one
     "people_differ",  # corrections that as many people found needless or changed again, or that were rated low
     "corrections_off",  # by parameter
-    "cut",  # rated, but its end is where it was as long as it could be
+    "empty",
     "few_ratings",
     "low_rating",
     "no_task",  # the mixture has no task, or several, for such a prompt
@@ -141,7 +141,7 @@ class _Making:
         return replace(
             asked, source=FEEDBACK_SOURCE, licence=self._params.licence, origin=f"{ORIGIN}: {', '.join(told)}",
             split="train", place=f"{FEEDBACK_SOURCE} {told[0]}", answer=answer.text, label=label,
-            weight=self._params.repeat, references=(), has_answer=True, is_outside=True,
+            weight=self._params.repeat, references=(), has_answer=True, is_outside=True, is_cut=answer.is_cut,
         )  # fmt: skip
 
     def _unknown(self, prompt: Prompt) -> Example | None:

@@ -51,10 +51,11 @@ def _row_frame(encoded: Sequence[Encoded]) -> "pd.DataFrame":
 
     rows = []
     for one in encoded:
+        end = 0 if one.example.is_cut else 1
         measured = {
             "split": one.example.split,
             "tokens": one.tokens,
-            "answer_tokens": one.answer_tokens - 1 if one.example.has_answer else None,  # without the end of turn
+            "answer_tokens": one.answer_tokens - end if one.example.has_answer else None,  # without the end of turn
         }
         rows.append({**one.example.row, **measured})
     return pd.DataFrame(rows, columns=[*SCHEMA.names, "split", "tokens", "answer_tokens"])

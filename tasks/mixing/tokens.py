@@ -35,14 +35,22 @@ class Encoded:
 
     @property
     def answer_tokens(self) -> int:
-        """With the end of its turn."""
+        """With the end of its turn, but for a cut one."""
         return sum(self.chat.taught)
 
 
 def encode(examples: Sequence[Example], tokenizer: "Tokenizer") -> list[Encoded]:
-    """Every example's conversation as token ids."""
+    """Every example's conversation as token ids; the end of a cut answer is not taught."""
     chats = encode_chats(tokenizer, [example.messages for example in examples])
-    return [Encoded(example, chat) for example, chat in zip(examples, chats, strict=True)]
+    return [
+        Encoded(example, _without_end(chat) if example.is_cut else chat)
+        for example, chat in zip(examples, chats, strict=True)
+    ]
+
+
+def _without_end(chat: Rendered) -> Rendered:
+    last = len(chat.taught) - 1 - chat.taught[::-1].index(True)
+    return Rendered(ids=chat.ids, taught=[*chat.taught[:last], *(False for _ in chat.taught[last:])])
 
 
 def without_too_long(encoded: Sequence[Encoded], params: MixParams) -> tuple[list[Encoded], list[Rejected]]:

@@ -75,7 +75,7 @@ class Feedback(Params):
 
     @property
     def cut(self) -> frozenset[str]:
-        """The texts that ended because they were as long as they could be; of a correction too, if its end is theirs."""
+        """The texts that ended because they were as long as they could be, and a correction that ends like one."""
         texts = [answer.text for answer in self.answers if answer.decoding.get("cut")]
         written = str(self.decision["text"]) if self.kind == "correction" else ""
         ends = [text.split()[-SAME_END_WORDS:] for text in texts]

@@ -10,10 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.documents import read_documents
+from tasks.chat import END_OF_TURN
 from tasks.mixing.declarations import FeedbackParams
 from tasks.mixing.example import SPLITS, Example
 from tasks.mixing.feedback import REASONS, feedback_examples, without_near
+from tasks.mixing.tokens import encode
 from tasks.reviews.batch_file import Answer, Feedback, Prompt
+from tasks.tokenizer_kinds import train_tokenizer
 from tests.conftest import refused
 from tests.tasks.mixing.small import (
     FEEDBACK,
@@ -101,11 +104,11 @@ def test_a_correction_is_learnt_as_its_prompt_s_row_is() -> None:
         ([rating(1, 5), rating(2, 2)], {}, [], {"low_rating": 1}),
         ([rating(1, 5), rating(2, 3)], {"least_ratings": 2}, [BAD], {}),
         ([rating(1, 5), rating(2, 5, reviewer="reader-1")], {"least_ratings": 2}, [], {"few_ratings": 1}),
-        ([rating(1, 5, cut=True)], {}, [], {"cut": 1}),
+        ([rating(1, 5, of=" ")], {}, [], {"empty": 1}),
         ([rating(1, 5, purpose="gold")], {}, [], {"not_for_training": 1}),
         ([rating(1, 5, prompt=prompt(split="holdout"))], {}, [], {"not_for_training": 1}),
     ],
-    ids=["high", "mean", "low", "by parameter", "low by two", "two", "one twice", "cut", "gold", "hold-out"],
+    ids=["high", "mean", "low", "by parameter", "low by two", "two", "one twice", "empty", "gold", "hold-out"],
 )
 def test_which_ratings_are_learnt_from(
     rows: list[Feedback], changes: dict[str, Any], texts: list[str], left_out: dict[str, int]
@@ -118,7 +121,6 @@ def test_which_ratings_are_learnt_from(
     [
         ([correction(1, GOOD), correction(2, "Mina hurried home.")], {}, [GOOD, "Mina hurried home."], {}),
         ([correction(1, GOOD), correction(2, f" {GOOD}\n")], {}, [GOOD], {}),
-        ([correction(1, GOOD, cut=True)], {}, [GOOD], {}),
         ([correction(1, BAD)], {}, [], {"unchanged": 1}),
         ([correction(1, GOOD), correction(2, BAD)], {}, [], {"people_differ": 1, "corrected": 1}),
         ([correction(1, GOOD), correction(2, GOOD), correction(3, BAD)], {}, [GOOD], {"corrected": 1}),
@@ -130,7 +132,7 @@ def test_which_ratings_are_learnt_from(
         ([correction(1, GOOD, purpose="again")], {}, [], {"not_for_training": 1}),
     ],
     ids=[
-        "two ways", "the same way", "cut", "unchanged", "needless to one", "needless to fewer", "rated low",
+        "two ways", "the same way", "unchanged", "needless to one", "needless to fewer", "rated low",
         "corrected again", "over a rating", "left and rated", "off", "again",
     ],
 )  # fmt: skip
@@ -139,6 +141,30 @@ def test_which_corrections_are_learnt_from(
 ) -> None:
     found, counted = learnt(rows, **changes)
     assert (sorted(found), counted) == (sorted(texts), left_out)
+
+
+@pytest.mark.parametrize(
+    ("row", "is_cut"),
+    [
+        (rating(1, 5), False),
+        (rating(1, 5, cut=True), True),
+        (correction(1, "Then Mina ran home. She"), False),
+        (correction(1, "Then Mina ran home. She", of="Mina run home. She", cut=True), False),
+        (correction(1, "Then Mina ran home. She", of="Mina ran home. She", cut=True), True),
+    ],
+    ids=["whole", "cut", "correction of a whole one", "corrected up to its end", "corrected but for its end"],
+)
+def test_the_end_of_an_answer_that_was_cut_is_not_taught(row: Feedback, is_cut: bool) -> None:
+    (example,) = feedback_examples([row], [REQUEST], TASKS, said()).examples
+    tokenizer = train_tokenizer(
+        [example.prompt, example.answer], kind="bpe", vocabulary_size=300, pre_tokenizer="gpt-2"
+    )
+    tokenizer.encode_special_tokens = True
+    (encoded,) = encode([example], tokenizer)
+    taught = [token for token, is_taught in zip(encoded.chat.ids, encoded.chat.taught, strict=True) if is_taught]
+    assert (END_OF_TURN in taught) == (not is_cut)
+    assert tokenizer.decode([token for token in taught if token != END_OF_TURN]) == example.answer
+    assert END_OF_TURN in encoded.chat.ids
 
 
 def test_a_prompt_that_the_mixture_no_longer_holds_goes_to_the_task_of_its_kind() -> None:
