@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tasks import outcomes, report, stage, tracking, workspace
 from tasks.chat import is_taught_to_chat
 from tasks.judging.comparing.told import read_judged
+from tasks.provenance.record import record
 from tasks.registry import evidence, gated, judgements, runs, store
 from tasks.registry.binding import Binding
 from tasks.registry.card import as_description, is_demonstration, model_card, sources_of
@@ -135,6 +136,7 @@ def _register(client: "MlflowClient", chain_run: str | None, lock: Lock, binding
     alias = _stand(client, found, chosen, beats=verdict.beats is True)
     judgements.send(client, found.run_id, lock, model=newest_model(lock).name, version=f"{NAME}/{found.version}")
     decision = gated.send(client, client.get_model_version(NAME, found.version), lock)
+    record(client, int(found.version))
     return Registered(
         name=NAME,
         version=int(found.version),

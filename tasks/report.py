@@ -18,6 +18,7 @@ CHAIN = Path("dvc.yaml")  # its order is the order in which seconds are told
 METRICS = Path("metrics")
 SAMPLES = Path("data/samples.md")
 JUDGE_PAGE = Path("data/report/judge.html")
+TRACE_PAGE = STATE / "report" / "trace.html"
 METRICS_OF = {"calibrate": "judge_scorecard"}
 PAGES = {  # what people read of a stage first
     "evaluate": outcomes.TABLE,
@@ -252,6 +253,8 @@ def _next() -> Iterator[str]:
     yield '  .venv/bin/fledgling generate --prompt "One morning, Mina found" --max-tokens 120'
     if JUDGE_PAGE.exists():
         yield f"  {JUDGE_PAGE} (who is ahead, by which judge: open it in a browser)"
+    if TRACE_PAGE.exists():
+        yield f"  {TRACE_PAGE} (where the model comes from; `fledgling trace`, with --verify, too)"
     if outcomes.TABLE.exists():
         yield '  .venv/bin/fledgling generate --task assistant --prompt "Write a story about courage."'
         yield f"  cat {outcomes.TABLE}    (every task, model and baseline)"

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 AGAINST = ("champion", "base")  # whom the gate sets a candidate beside
-RATES = {
-    "win_rate": "win rate",
-    "length_controlled_win_rate": "at equal lengths",
-}
+RATES = {"win_rate": "win rate", "length_controlled_win_rate": "at equal lengths"}
 
 
 def write_page(path: Path, way: Way) -> None:
@@ -34,6 +31,7 @@ def page_of(way: Way) -> str:
 
 def _steps(way: VersionWay) -> Iterator[tuple[str, str, str]]:
     """The way in a line, from the texts to the release: a word, its section, and what there is of it."""
+    yield "Code", "code", told.short(way.code.commit)
     if way.corpus is not None:
         yield "Corpus", "corpus", f"{_train(way.corpus):,} texts"
     if way.instructions is not None:
@@ -42,7 +40,6 @@ def _steps(way: VersionWay) -> Iterator[tuple[str, str, str]]:
         people = len(way.preferences.reviewers)
         whose = f", {people} of people" if people else ""
         yield "Preferences", "preferences", f"{way.preferences.pairs:,} pairs{whose}"
-    yield "Code", "code", told.short(way.code.commit)
     yield "Model", "bytes", f"{way.model.model} {told.short(way.model.model_md5)}"
     if way.gate is not None:
         yield "Gate", "gate", way.gate.decision
@@ -57,9 +54,10 @@ def _rates(gate: Mapping[str, Any]) -> Iterator[tuple[str, str, float, float, fl
     """Against whom, which rate, and its value with the ends of its interval."""
     for other in AGAINST:
         for key, words in RATES.items():
-            values = [gate.get(f"{other}_{key}{end}") for end in ("", "_low", "_high")]
-            if all(isinstance(value, int | float) for value in values):
-                yield other, words, *(float(value) for value in values)  # type: ignore[arg-type]
+            found = [gate.get(f"{other}_{key}{end}") for end in ("", "_low", "_high")]
+            values = [float(value) for value in found if isinstance(value, int | float)]
+            if len(values) == len(found):
+                yield other, words, values[0], values[1], values[2]
 
 
 def _figures(gate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
