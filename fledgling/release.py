@@ -2,6 +2,7 @@
 
 import getpass
 
+from tasks.gating.champion import FOLDER
 from tasks.registry import release
 from tasks.registry.release import Released
 
@@ -17,7 +18,7 @@ def rollback(*, reason: str) -> str:
 
 
 def _told(released: Released) -> str:
-    commit = f"git add {release.FOLDER} && git commit -m '{released.name} version {released.version}'"
+    commit = f"git add {FOLDER} && git commit -m '{released.name} version {released.version}'"
     return f"{released.line}\nnow: {commit}: the gate compares the next model with it"
 
 

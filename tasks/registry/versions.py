@@ -52,5 +52,6 @@ def number_of(client: "MlflowClient", version: str) -> int:
 
 
 def aliases(client: "MlflowClient") -> dict[str, int]:
-    """The version of each alias."""
-    return {alias: int(number) for alias, number in client.get_registered_model(NAME).aliases.items()}
+    """The version of each alias; none before the first version."""
+    models = client.search_registered_models(f"name='{NAME}'")
+    return {alias: int(number) for model in models for alias, number in model.aliases.items()}
