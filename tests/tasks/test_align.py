@@ -320,7 +320,8 @@ def test_pairs_that_cannot_be_learnt_from(rows: list[Row], line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line"), [("{", "Invalid JSON: EOF"), ("[1]", "should be an object"), ("\xff", "invalid unicode")]
+    ("text", "line"),
+    [("{", "Invalid JSON: EOF"), ("[1]", "should be an object"), ("\xff", "Invalid JSON: expected value")],
 )
 def test_lines_that_are_no_pairs(text: str, line: str) -> None:
     (PAIRS / "train.jsonl").write_bytes(json.dumps(pair(1)).encode() + b"\n\n" + text.encode("latin-1") + b"\n")

@@ -1,8 +1,9 @@
 """From measures to grades: which measure speaks for which axis, and what a reviewer is told."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from tasks.judging.heuristic.english import Fault
 from tasks.judging.heuristic.measures import MEASURES
 from tasks.judging.heuristic.reference import Usual, level, pooled
 from tasks.judging.records import Grade
@@ -12,6 +13,7 @@ from tasks.stage import UserError
 NOTHING = 1.0  # the level of an answer that is none
 OFF_TOPIC = 0.05  # a share of what was asked for below which an answer has nothing to do with it
 ABOVE_GRAMMAR = {"age_appropriateness": 2.0, "choice_of_story": 1.0}  # levels that an axis may lie above grammar
+FAULTS_SHOWN = 3  # of an answer's faults of grammar, in the reason
 MOST_CREATIVE = 4.5  # of what counting can see
 
 # Which measures speak for an axis, and how much a step of each counts: set by what they mean, fitted to nothing.
@@ -44,6 +46,7 @@ class Evidence:
     usual: Mapping[str, Usual]
     shares: Mapping[str, float] = field(default_factory=dict)
     unsafe: str = ""
+    broken: Sequence[Fault] = ()  # rules of grammar
     is_too_short: bool = False  # to be a story
 
     def steps(self, names: Iterable[str]) -> dict[str, float]:
@@ -117,7 +120,14 @@ def _age(evidence: Evidence) -> Grade:
 def _grammar(evidence: Evidence) -> Grade:
     steps = evidence.steps(GRAMMAR)
     told = f"Measured by how likely the words are in good stories, and by rules; not parsed. {_worst(steps)}"
-    return Grade(score=level(pooled(steps, GRAMMAR)), reason=told, is_proxy=True, parts=evidence.parts(steps))
+    reason = f"{told}{_broken(evidence.broken)}"
+    return Grade(score=level(pooled(steps, GRAMMAR)), reason=reason, is_proxy=True, parts=evidence.parts(steps))
+
+
+def _broken(faults: Sequence[Fault]) -> str:
+    """The first faults of grammar with their rules, so that a reader finds them."""
+    shown = [f'"{fault.shown}" ({fault.rule.replace("_", " ")})' for fault in faults[:FAULTS_SHOWN]]
+    return f" Broken rules: {', '.join(shown)}{' ...' if len(faults) > len(shown) else ''}." if shown else ""
 
 
 def _choice(evidence: Evidence) -> Grade:

@@ -9,9 +9,11 @@ from typing import Literal
 from tasks.cleaning.safety import Safety
 from tasks.cleaning.words import split_words
 from tasks.judging.heuristic.axes import Evidence, grades, nothing
+from tasks.judging.heuristic.english import faults_in
 from tasks.judging.heuristic.measures import distinct_words, measure_all, repetition
 from tasks.judging.heuristic.reading import MOST_CHARACTERS, Reading, read
-from tasks.judging.heuristic.rules import danger, rules_hash
+from tasks.judging.heuristic.revision import revision
+from tasks.judging.heuristic.rules import danger
 from tasks.judging.heuristic.shares import shares
 from tasks.judging.heuristic.store import Learnt, load_learnt
 from tasks.judging.injection import injection
@@ -19,7 +21,6 @@ from tasks.judging.judge import JudgeId, check_lists
 from tasks.judging.records import Grade, Item, Pair, PairRecord, RankRecord, ScoreRecord, Status, Winner
 from tasks.judging.rubric import Rubric
 
-REVISION = "2"  # of the code in this package, raised by hand where verdicts change
 KNOWN_WORDS = 3  # granted to every text, so that one strange word of a short answer makes it no foreign one
 LEAST_WORDS = 8  # of a story
 MOST_REPEATED, LEAST_DISTINCT = 0.5, 0.25  # of a story; over 4,710 real ones .17 at most and .46 at least
@@ -35,7 +36,7 @@ class HeuristicJudge:
 
     def __init__(self, learnt: Learnt, *, name: str, weights_hash: str) -> None:
         self.learnt = learnt
-        self._id = JudgeId(name=name, revision=f"{REVISION}-{rules_hash()}", weights_hash=weights_hash)
+        self._id = JudgeId(name=name, revision=revision(), weights_hash=weights_hash)
         self._safety = Safety(learnt.policy)
         self._known: dict[tuple[str, str], ScoreRecord] = {}
 
@@ -130,6 +131,7 @@ class HeuristicJudge:
             usual=self.learnt.usual[item.part],
             shares=shares(item, reading, self.learnt.knowledge.vocabulary),
             unsafe=f"{found.category} ({found.shown})" if found else danger(reading.whole) or "",
+            broken=faults_in(reading.own_sentences),
             is_too_short=item.kind == "story" and len(reading.words) < LEAST_WORDS,
         )
         return grades(evidence, rubric.axes(item.part))

@@ -9,7 +9,7 @@ import numpy as np
 
 from tasks.cleaning.words import hash_words, ngrams, split_words
 from tasks.evaluation.language import sentences, stem, tokens
-from tasks.judging.heuristic.english import count_broken
+from tasks.judging.heuristic.english import faults_in
 from tasks.judging.heuristic.faults import Forms, forms_of, repair_gains
 from tasks.judging.heuristic.language_model import Floats, LanguageModel, WordBits
 from tasks.judging.heuristic.params import HeuristicParams
@@ -216,8 +216,8 @@ def slips(reading: Reading) -> float:
 
 def broken_rules(reading: Reading) -> float:
     """Faults that rules of English grammar are sure of; a sentence."""
-    answer = reading.sentences[reading.first_sentence :]
-    return count_broken(answer) / len(answer) if answer else 0.0
+    told = reading.own_sentences
+    return len(faults_in(told)) / len(told) if told else 0.0
 
 
 def newcomers(text: str) -> float:

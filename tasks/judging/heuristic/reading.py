@@ -42,10 +42,10 @@ class Reading:
         return sentences(self.whole)
 
     @cached_property
-    def first_sentence(self) -> int:
-        """How many sentences of the whole text are over before the answer begins."""
+    def own_sentences(self) -> list[str]:
+        """The sentences that were not over before the answer begins."""
         before = sentences(self.whole[: self.begins])
-        return sum(one == other for one, other in zip(before, self.sentences, strict=False))
+        return self.sentences[sum(one == other for one, other in zip(before, self.sentences, strict=False)) :]
 
     @cached_property
     def first_word(self) -> int:

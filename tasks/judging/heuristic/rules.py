@@ -1,19 +1,17 @@
 """Patterns and deeds in YAML beside this module: what no child's story may hold."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tasks.evaluation.language import sentences
 
-DANGERS = "dangers.yaml"
-GRAMMAR = "tasks.judging.heuristic.english"
+DANGERS = Path(__file__).with_name("dangers.yaml")
 WITHIN = 8  # words between what is done and what it is done to, where a rule says nothing else
 AS_IT_IS = "="  # before a word that stands for itself, not for all its forms
 WARNED_WITHIN = 5  # words before the verb in which a warning stands
@@ -85,17 +83,8 @@ _ENDING = re.compile(r"(n't|'(?:s|re|ve|ll|d|m))\b")
 
 
 @cache
-def rules_hash() -> str:
-    """First 8 hex digits of the SHA-256 of the rules: other rules are another judge."""
-    held = [_read("tasks.judging.heuristic", DANGERS), _read("tasks.judging", "injection.py")]
-    package = resources.files(GRAMMAR)
-    held += [_read(GRAMMAR, name) for name in sorted(one.name for one in package.iterdir()) if name.endswith(".py")]
-    return hashlib.sha256("".join(held).encode()).hexdigest()[:8]
-
-
-@cache
 def _dangers() -> _Dangers:
-    document = yaml.safe_load(_read("tasks.judging.heuristic", DANGERS))
+    document = yaml.safe_load(DANGERS.read_text(encoding="utf-8"))
     deeds = tuple(_made(kind, rule) for kind, rules in document["deeds"].items() for rule in rules)
     verbs = sorted({verb for deed in deeds for verb in deed.does})
     return _Dangers(
@@ -159,7 +148,3 @@ def _filled(rule: str, parts: Mapping[str, str]) -> str:
     for name, pattern in parts.items():
         rule = rule.replace(f"<{name}>", pattern)
     return rule
-
-
-def _read(package: str, name: str) -> str:
-    return resources.files(package).joinpath(name).read_text(encoding="utf-8")

@@ -15,14 +15,18 @@ from tasks.judging.heuristic.english.phrases import (
 )
 from tasks.judging.heuristic.english.tokens import (
     ADVERBS,
+    ASKING,
     AUXILIARIES,
     CONJUNCTIONS,
     END,
     FINITE_BE,
     MODALS,
     NEGATIONS,
+    PERSONS,
     PREPOSITIONS,
     QUOTES,
+    RELATIVES,
+    THIRD_PERSONS,
     WH,
     Token,
     word_set,
@@ -30,7 +34,7 @@ from tasks.judging.heuristic.english.tokens import (
 
 OF_ONE, OF_MANY = word_set("is was has does"), word_set("are were have do")
 _WRONG_AFTER = {
-    **{word: frozenset(("are", "have", "am", "do")) for word in ("he", "she", "it")},
+    **{word: frozenset(("are", "have", "am", "do")) for word in THIRD_PERSONS},
     **{word: frozenset(("is", "was", "has", "does", "am")) for word in ("they", "we", "you")},
     "i": frozenset(("is", "are", "has", "does")),
 }
@@ -45,9 +49,7 @@ def pronoun_agreement(tokens: Sequence[Token]) -> Iterator[Fault]:
         word, verb = tokens[at].word, tokens[at + 1].word
         if word not in _WRONG_AFTER or not _is_subject(tokens, at):
             continue
-        wrong = verb in _WRONG_AFTER[word] or (
-            verb == "were" and word in ("he", "she", "it") and not _is_unreal(tokens, at)
-        )
+        wrong = verb in _WRONG_AFTER[word] or (verb == "were" and word in THIRD_PERSONS and not _is_unreal(tokens, at))
         if wrong and not (verb in ("have", "do") and _is_inverted(tokens, at)):
             yield fault("pronoun_agreement", tokens, at, at + 2)
 
@@ -58,8 +60,8 @@ def pronoun_verb(tokens: Sequence[Token]) -> Iterator[Fault]:
         word, verb = tokens[at].word, _after_adverbs(tokens, at + 1)
         if verb >= len(tokens) or tokens[verb].word in AUXILIARIES or not _is_subject(tokens, at):
             continue
-        of_one = word in ("he", "she", "it") and tokens[verb].is_base_verb and not _is_inverted(tokens, at)
-        of_many = word in ("they", "we", "i", "you") and tokens[verb].is_s_verb and tokens[verb].tag != "NNS"
+        of_one = word in THIRD_PERSONS and tokens[verb].is_base_verb and not _is_inverted(tokens, at)
+        of_many = word in PERSONS - THIRD_PERSONS and tokens[verb].is_s_verb and tokens[verb].tag != "NNS"
         if (of_one and tokens[verb].word not in _NO_SURE_VERB and not _follows(tokens, at, _LETTING)) or of_many:
             yield fault("pronoun_verb", tokens, at, verb + 1)
 
@@ -86,7 +88,7 @@ def relative_agreement(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "The dogs that was", "a girl who have": right after the noun, which no preposition leads in."""
     for at in _clause_starts(tokens):
         found = noun_phrase(tokens, at)
-        if found is None or found.end + 1 >= len(tokens) or tokens[found.end].word not in ("that", "who", "which"):
+        if found is None or found.end + 1 >= len(tokens) or tokens[found.end].word not in RELATIVES:
             continue
         verb = tokens[found.end + 1]
         doubtful = found.number == "many" and verb.tag == "NNS" and "VBZ" in verb.forms
@@ -148,7 +150,7 @@ def _auxiliary_of_question(tokens: Sequence[Token]) -> int | None:
     asks = any(token.word == "?" for token in tokens) or (tokens and tokens[start].word in WH)
     for at in (start, start + 1):
         if at + 1 < len(tokens) and tokens[at].word in _ASKS:
-            asked = at == start or tokens[start].word in ("where", "why", "when", "how", "what", "who")
+            asked = at == start or tokens[start].word in ASKING
             return at if asks and asked else None
     return None
 
@@ -212,7 +214,7 @@ def _after_adverbs(tokens: Sequence[Token], at: int) -> int:
 def _past_relative(tokens: Sequence[Token], found: Phrase) -> int:
     """Where a relative clause after a subject ends: "the dogs [that like the cat] are", "the girl [who he saw] is"."""
     at = found.end
-    if tokens[at].word not in ("that", "who", "which", "whom") or at + 2 >= len(tokens):
+    if tokens[at].word not in RELATIVES | {"whom"} or at + 2 >= len(tokens):
         return at
     inner = noun_phrase(tokens, at + 1)
     verb = _after_adverbs(tokens, inner.end if inner else at + 1)

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from tasks.judging.heuristic.english.phrases import (
     DETERMINERS,
+    MANY,
+    SINGULAR_DETERMINERS,
     Fault,
     fault,
     is_boundary,
@@ -12,9 +14,11 @@ from tasks.judging.heuristic.english.phrases import (
 )
 from tasks.judging.heuristic.english.tokens import (
     ARTICLES,
+    BEFORE_NOUN,
     EITHER,
     END,
     FINITE_BE,
+    NUMBERS,
     OBJECTS,
     ONLY_PAST,
     POSSESSIVES,
@@ -24,9 +28,7 @@ from tasks.judging.heuristic.english.tokens import (
     word_set,
 )
 
-_OF_ONE = frozenset(("a", "an", "each", "every", "another", "this", "one"))
-_OF_MANY = word_set("these those many several few both two three four five six seven eight nine ten")
-_NUMBERS = word_set("two three four five six seven eight nine ten")
+_OF_ONE = SINGULAR_DETERMINERS - {"that"}
 _NOT_AFTER = word_set("no at the was is number page were are am 's be you we us them")  # no one; at two; Tom was three
 _MORE_OF_ONE = word_set("few couple lot dozen hundred great thousand million pair two three four five ten six")
 
@@ -59,7 +61,7 @@ def _is_noun_by_place(tokens: Sequence[Token], end: int) -> bool:
 def many_before_one(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "These dog", "many cake", "two big tree"."""
     for at, token in enumerate(tokens):
-        if token.word not in _OF_MANY or (token.word in _NUMBERS and at and tokens[at - 1].word in _NOT_AFTER):
+        if token.word not in MANY or (token.word in NUMBERS and at and tokens[at - 1].word in _NOT_AFTER):
             continue
         end = noun_run(tokens, at + 1)
         inside = tokens[at + 1 : end]
@@ -78,7 +80,7 @@ def _is_pronoun_there(tokens: Sequence[Token], at: int, end: int) -> bool:
     """ "The two hug", "these smell", "both cake and tea": words that stand alone, before what may be a verb."""
     is_verb = {"VB", "VBD"} & tokens[end - 1].forms and end - at == 2
     after_the = at > 0 and tokens[at - 1].word in ARTICLES | POSSESSIVES | {"these", "those"}
-    alone = tokens[at].word in ("these", "those", "both") or (tokens[at].word in _NUMBERS and after_the)
+    alone = tokens[at].word in ("these", "those", "both") or (tokens[at].word in NUMBERS and after_the)
     follows_verb = end < len(tokens) and tokens[end].word in PREPOSITIONS | ARTICLES | POSSESSIVES | OBJECTS
     is_both = tokens[at].word == "both" and (is_verb or (end < len(tokens) and tokens[end].word == "and"))
     return bool(is_both or (is_verb and alone and follows_verb))
@@ -99,7 +101,7 @@ def much_before_many(tokens: Sequence[Token]) -> Iterator[Fault]:
 def one_of_one(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "One of the dog", "two of his friend", "many of my toy"."""
     for at in range(len(tokens) - 3):
-        if tokens[at + 1].word != "of" or tokens[at].word not in _OF_MANY | {"one", "each"}:
+        if tokens[at + 1].word != "of" or tokens[at].word not in MANY | {"one", "each"}:
             continue
         if tokens[at + 2].word not in ARTICLES | POSSESSIVES | {"these", "those"}:
             continue
@@ -111,7 +113,7 @@ def one_of_one(tokens: Sequence[Token]) -> Iterator[Fault]:
             yield fault("one_of_one", tokens, at, end)
 
 
-_FIRST = ARTICLES | word_set("my your our their its every")
+_FIRST = BEFORE_NOUN - {"his"}  # which may stand alone
 _SECOND = ARTICLES | word_set("my your his our their these those")
 
 

@@ -12,6 +12,7 @@ from tasks.judging.heuristic.english.tokens import (
     MODALS,
     OBJECTS,
     ONLY_PARTICIPLE,
+    RELATIVES,
     SUBJECTS,
     Token,
     tagged,
@@ -35,7 +36,7 @@ NEEDS: Mapping[Rule, frozenset[str]] = {  # words of which a sentence must have 
     pronouns.joined_object: OBJECTS,
     pronouns.subject_as_object: SUBJECTS,
     pronouns.subject_as_owner: SUBJECTS,
-    agreement.relative_agreement: word_set("that who which"),
+    agreement.relative_agreement: RELATIVES,
     agreement.there_agreement: word_set("there"),
     verb_forms.after_modal: MODALS,
     verb_forms.after_do: DO,
@@ -67,6 +68,6 @@ def broken_rules(sentence: str) -> tuple[Fault, ...]:
     return tuple(found[at] for at in sorted(found))
 
 
-def count_broken(sentences: Iterable[str]) -> int:
-    """How many faults sentences have."""
-    return sum(len(broken_rules(sentence)) for sentence in sentences)
+def faults_in(sentences: Iterable[str]) -> list[Fault]:
+    """The faults of sentences one after the other."""
+    return [fault for sentence in sentences for fault in broken_rules(sentence)]

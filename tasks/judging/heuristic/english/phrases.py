@@ -12,6 +12,8 @@ from tasks.judging.heuristic.english.tokens import (
     EITHER,
     INDEFINITE,
     NEGATIONS,
+    NOUN_TAGS,
+    NUMBERS,
     PLURAL_ONLY,
     POSSESSIVES,
     PREPOSITIONS,
@@ -23,9 +25,8 @@ from tasks.judging.heuristic.english.tokens import (
 
 Number = Literal["one", "many"]
 SINGULAR_DETERMINERS = frozenset(("a", "an", "this", "that", "each", "every", "another", "one"))
-PLURAL_DETERMINERS = word_set(
-    "these those many several few both two three four five six seven eight nine ten eleven twelve twenty thirty fifty"
-)
+MANY = NUMBERS | word_set("these those many several few both")
+PLURAL_DETERMINERS = MANY | word_set("eleven twelve twenty thirty fifty")
 DETERMINERS = ARTICLES | POSSESSIVES | SINGULAR_DETERMINERS | PLURAL_DETERMINERS | {"some", "no", "any", "all", "much"}
 SINGULAR_PRONOUNS = word_set(
     "he she it everyone everybody everything someone somebody something nobody nothing anyone anybody anything"
@@ -74,7 +75,7 @@ def noun_run(tokens: Sequence[Token], at: int) -> int:
     """Where the descriptive words and nouns from `at` on end."""
     start = at
     while at < len(tokens) and not tokens[at].is_mark and _goes_on(tokens[at]):
-        if at > start and tokens[at - 1].tag in ("NN", "NNS") and tokens[at].tag not in ("NN", "NNS", "NNP"):
+        if at > start and tokens[at - 1].tag in ("NN", "NNS") and tokens[at].tag not in NOUN_TAGS:
             break  # the dogs | hungry; a man | selling apples
         at += 1
     return at
@@ -83,7 +84,7 @@ def noun_run(tokens: Sequence[Token], at: int) -> int:
 def _goes_on(token: Token) -> bool:
     if token.word in _IN_NO_PHRASE:
         return False
-    return token.is_descriptive or token.tag in ("NN", "NNS", "NNP", "CD")
+    return token.is_descriptive or token.tag in (*NOUN_TAGS, "CD")
 
 
 def noun_phrase(tokens: Sequence[Token], at: int) -> Phrase | None:

@@ -6,13 +6,14 @@ from tasks.judging.heuristic.english.phrases import Fault, fault, is_boundary
 from tasks.judging.heuristic.english.tokens import (
     AUXILIARIES,
     END,
+    NOUN_TAGS,
     OBJECTS,
     QUOTES,
+    SUBJECTS,
     Token,
     word_set,
 )
 
-_SUBJECT_FORMS = frozenset(("he", "she", "they", "we", "i"))
 _PLAIN_PREPOSITIONS = word_set(
     "with to from at into under behind beside near between without toward towards onto on for of about"
 )
@@ -59,7 +60,7 @@ def _is_finite(tokens: Sequence[Token], at: int) -> bool:
 def subject_as_object(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "With he.", "to they and", "saw she."."""
     for at in range(1, len(tokens)):
-        if tokens[at].word not in _SUBJECT_FORMS or not _ends(tokens, at + 1):
+        if tokens[at].word not in SUBJECTS or not _ends(tokens, at + 1):
             continue
         before = tokens[at - 1]
         if before.word in _PLAIN_PREPOSITIONS or (
@@ -81,7 +82,7 @@ def _is_spoken(tokens: Sequence[Token]) -> bool:
 def subject_as_owner(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "In they house", "with he dog"."""
     for at in range(1, len(tokens) - 1):
-        if tokens[at].word in _SUBJECT_FORMS and tokens[at - 1].word in ("with", "in", "to", "from", "at", "under"):
+        if tokens[at].word in SUBJECTS and tokens[at - 1].word in ("with", "in", "to", "from", "at", "under"):
             after = tokens[at + 1]
             if after.tag in ("NN", "NNS") and "VBD" not in after.forms and is_boundary(tokens, at + 2):
                 yield fault("subject_as_owner", tokens, at - 1, at + 2)
@@ -98,7 +99,8 @@ _REFERS = {
     "itself": frozenset(("it", "its")),
     "themselves": frozenset(("they", "them", "their")),
 }
-_ALL_REFERRING = frozenset(word for words in _REFERS.values() for word in words) - {"his", "her", "their", "its"}
+_OWNERS = word_set("his her their its")
+_ALL_REFERRING = frozenset(word for words in _REFERS.values() for word in words) - _OWNERS
 _FEMALE = word_set(
     "girl woman mother mom mum mommy mummy mama sister grandmother grandma granny aunt queen princess witch lady lily "
     "sue anna mia sara sarah emma lucy amy jane jill daughter wife niece waitress actress"
@@ -133,14 +135,14 @@ def _has_other_subject(tokens: Sequence[Token], at: int) -> bool:
 
 
 def _is_candidate(token: Token) -> bool:
-    return token.word in _ALL_REFERRING or token.tag in ("NN", "NNS", "NNP") or token.word in _EVERYONE
+    return token.word in _ALL_REFERRING or token.tag in NOUN_TAGS or token.word in _EVERYONE
 
 
 _EVERYONE = word_set("everyone everybody someone somebody each all both anyone nobody who one none")
 
 
 def _may_mean(token: Token, reflexive: str) -> bool:
-    if token.word in _ALL_REFERRING | {"his", "her", "their", "its"}:
+    if token.word in _ALL_REFERRING | _OWNERS:
         return token.word in _REFERS[reflexive] or (token.word in ("it", "one") and reflexive != "themselves")
     if reflexive in ("myself", "ourselves", "yourself", "yourselves"):
         return token.word in _EVERYONE

@@ -5,27 +5,27 @@ from collections.abc import Iterator, Sequence
 from tasks.judging.heuristic.english.phrases import Fault, fault, is_boundary, noun_phrase
 from tasks.judging.heuristic.english.tokens import (
     ARTICLES,
+    ASKING,
     AUXILIARIES,
     END,
     FINITE_BE,
     MODALS,
+    PERSONS,
     POSSESSIVES,
     QUOTES,
+    THIRD_PERSONS,
     Token,
     word_set,
 )
-
-_ASKING = word_set("what where when why how who")
-_PERSONS = word_set("i you he she it we they")
 
 
 def question_order(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "Where the dog is?", "Why she is crying?", "What you want?"."""
     at = _start_of_question(tokens)
-    if at is None or tokens[at].word not in _ASKING:
+    if at is None or tokens[at].word not in ASKING:
         return
     end = at + 1
-    if tokens[end].word in _PERSONS:
+    if tokens[end].word in PERSONS:
         end += 1
     elif tokens[at].word in ("where", "why", "when") and (found := noun_phrase(tokens, end)):
         end = found.end
@@ -58,9 +58,9 @@ def verb_before_subject(tokens: Sequence[Token]) -> Iterator[Fault]:
     at = _start_of_question(tokens)
     if at is None:
         return
-    at += tokens[at].word in _ASKING
+    at += tokens[at].word in ASKING
     verb, after = tokens[at], tokens[at + 1]
-    if verb.word in AUXILIARIES | _OPINIONS or after.word not in _PERSONS - {"it", "you"}:
+    if verb.word in AUXILIARIES | _OPINIONS or after.word not in PERSONS - {"it", "you"}:
         return
     if verb.tag in ("VBZ", "VBD", "VBP", "VB", "NNS") and {"VBZ", "VBD", "VB"} & verb.forms:
         yield fault("verb_before_subject", tokens, at, at + 2)
@@ -74,11 +74,11 @@ def two_auxiliaries(tokens: Sequence[Token]) -> Iterator[Fault]:
     at = _start_of_question(tokens)
     if at is None:
         return
-    at += tokens[at].word in _ASKING
+    at += tokens[at].word in ASKING
     if tokens[at].word not in AUXILIARIES:
         return
     found = noun_phrase(tokens, at + 1)
-    end = found.end if found else at + 2 if tokens[at + 1].word in _PERSONS else None
+    end = found.end if found else at + 2 if tokens[at + 1].word in PERSONS else None
     if end is None or end >= len(tokens) or (found and not is_boundary(tokens, end) and tokens[end].tag == "NN"):
         return
     again = tokens[end].word in FINITE_BE | MODALS | {"does", "did", "has"}
@@ -133,7 +133,7 @@ def _is_present(token: Token) -> bool:
 def _is_plain_present(tokens: Sequence[Token], at: int) -> bool:
     """ "They see", without an auxiliary before."""
     asked = at > 1 and tokens[at - 2].word in AUXILIARIES
-    return at > 0 and tokens[at - 1].word in ("i", "you", "we", "they") and tokens[at].is_base_verb and not asked
+    return at > 0 and tokens[at - 1].word in PERSONS - THIRD_PERSONS and tokens[at].is_base_verb and not asked
 
 
 def _is_sure_past(token: Token) -> bool:

@@ -24,15 +24,19 @@ def word_set(listed: str) -> frozenset[str]:
 
 
 VERB_TAGS = ("VB", "VBP", "VBZ", "VBD", "VBG", "VBN")
-BE = word_set("am is are was were be been being 's 're 'm")
+NOUN_TAGS = ("NN", "NNS", "NNP")
 FINITE_BE = word_set("am is are was were")
-HAVE = word_set("have has had having 've")
-DO = word_set("do does did doing done")
+HAVE = word_set("have has had 've")
+DO = word_set("do does did")
 MODALS = word_set("can could will would shall should may might must 'll")
 AUXILIARIES = FINITE_BE | word_set("has have had do does did") | MODALS
 ARTICLES = frozenset(("a", "an", "the"))
 POSSESSIVES = word_set("my your his her its our their whose")
+BEFORE_NOUN = ARTICLES | word_set("my your his our their its every")
+NUMBERS = word_set("two three four five six seven eight nine ten")
 SUBJECTS = word_set("i he she we they")
+PERSONS = SUBJECTS | {"you", "it"}
+THIRD_PERSONS = word_set("he she it")
 OBJECTS = word_set("me him them us")
 PRONOUNS = SUBJECTS | OBJECTS | word_set("you it her this that these those")
 INDEFINITE = word_set(
@@ -45,7 +49,9 @@ PREPOSITIONS = word_set(
     "towards under underneath until up upon with within without like"
 )
 CONJUNCTIONS = word_set("and but or nor so because if when while although though unless until as than that")
-WH = word_set("what where when why who whom whose which how")
+ASKING = word_set("what where when why how who")
+WH = ASKING | word_set("whom whose which")
+RELATIVES = word_set("that who which")
 NEGATIONS = frozenset(("n't", "not"))
 ADVERBS = word_set(
     "never always often also just really still already only even ever soon suddenly almost sometimes usually now then "
@@ -165,8 +171,8 @@ def _tagger() -> Callable[..., list[tuple[str, str]]]:
 
 def _by_place(words: Sequence[str], tags: Sequence[str], at: int) -> str:
     """A noun where the tagger took a word after a determiner for a verb: "the bear", "two bears"."""
-    described = at > 1 and tags[at - 1] == "JJ" and words[at - 2].lower() in _BEFORE_NOUN
-    determined = at > 0 and (words[at - 1].lower() in _BEFORE_NOUN or tags[at - 1] == "CD")
+    described = at > 1 and tags[at - 1] == "JJ" and words[at - 2].lower() in BEFORE_NOUN
+    determined = at > 0 and (words[at - 1].lower() in BEFORE_NOUN or tags[at - 1] == "CD")
     if tags[at] in _NOUN_FOR and (determined or described):
         noun = _NOUN_FOR[tags[at]]
         return noun if noun in forms(words[at].lower()) else tags[at]
@@ -174,7 +180,6 @@ def _by_place(words: Sequence[str], tags: Sequence[str], at: int) -> str:
 
 
 _NOUN_FOR = {"VB": "NN", "VBP": "NN", "VBZ": "NNS"}
-_BEFORE_NOUN = word_set("a an the my your his our their its every")
 
 
 @lru_cache(maxsize=100_000)

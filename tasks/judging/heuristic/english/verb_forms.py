@@ -8,22 +8,24 @@ from tasks.judging.heuristic.english.tokens import (
     ADVERBS,
     ARTICLES,
     AUXILIARIES,
+    DO,
     END,
     FINITE_BE,
+    HAVE,
     MODALS,
     NEGATIONS,
+    NOUN_TAGS,
+    PERSONS,
     POSSESSIVES,
     PREPOSITIONS,
     QUOTES,
+    SUBJECTS,
     WH,
     Token,
     word_set,
 )
 
-_DO = frozenset(("do", "does", "did"))
-_HAVE = frozenset(("have", "has", "had", "'ve"))
 _COMPARES = word_set("as than like what all everything whatever whoever thing things way best only that which who")
-_SUBJECTS = word_set("i you he she it we they")
 
 
 def after_modal(tokens: Sequence[Token]) -> Iterator[Fault]:
@@ -32,7 +34,7 @@ def after_modal(tokens: Sequence[Token]) -> Iterator[Fault]:
         if token.word not in MODALS or (token.word in ("can", "will", "might", "may") and _is_noun_there(tokens, at)):
             continue
         verb = _past_adverbs(tokens, at + 1)
-        asks = verb < len(tokens) and tokens[verb].word in _SUBJECTS and _begins(tokens, at)
+        asks = verb < len(tokens) and tokens[verb].word in PERSONS and _begins(tokens, at)
         verb = _past_adverbs(tokens, verb + 1) if asks else verb
         if token.text.istitle() and not asks:  # a boy named Will
             continue
@@ -60,7 +62,7 @@ def _is_inflected(token: Token) -> bool:
 def after_do(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "Didn't went", "does not likes"; "Did the boy went?", "What does she wants?"."""
     for at, token in enumerate(tokens):
-        if token.word not in _DO or at + 1 >= len(tokens):
+        if token.word not in DO or at + 1 >= len(tokens):
             continue
         if tokens[at + 1].word in NEGATIONS:
             verb = _past_adverbs(tokens, at + 2)
@@ -103,7 +105,7 @@ _TAKES_TO = word_set(
 def after_have(tokens: Sequence[Token]) -> Iterator[Fault]:
     """ "Has went", "had ate", "have saw", "had go"."""
     for at, token in enumerate(tokens):
-        if token.word not in _HAVE:
+        if token.word not in HAVE:
             continue
         verb = _past_adverbs(tokens, at + 1)
         if verb >= len(tokens) or _compares(tokens, at) or not _has_own_subject(tokens, at):
@@ -116,7 +118,7 @@ def after_have(tokens: Sequence[Token]) -> Iterator[Fault]:
 
 def _has_own_subject(tokens: Sequence[Token], at: int) -> bool:
     """Not "the toys he had broke": a noun right before the subject pronoun."""
-    return not (at > 1 and tokens[at - 1].word in _SUBJECTS and tokens[at - 2].tag in ("NN", "NNS", "NNP"))
+    return not (at > 1 and tokens[at - 1].word in PERSONS and tokens[at - 2].tag in NOUN_TAGS)
 
 
 def after_be(tokens: Sequence[Token]) -> Iterator[Fault]:
@@ -125,7 +127,7 @@ def after_be(tokens: Sequence[Token]) -> Iterator[Fault]:
         if token.word not in FINITE_BE or (at and tokens[at - 1].word in WH):
             continue
         verb = _past_adverbs(tokens, at + 1)
-        if verb >= len(tokens) or _compares(tokens, at) or any(each.word in _DO for each in tokens[:at]):
+        if verb >= len(tokens) or _compares(tokens, at) or any(each.word in DO for each in tokens[:at]):
             continue
         found = tokens[verb]
         past = found.is_past_only and found.word not in AUXILIARIES | {"shook", "froze"}
@@ -141,7 +143,7 @@ _NO_VERB = word_set("please let say said thank")
 
 def _plain_before(tokens: Sequence[Token], at: int) -> bool:
     """Whether a plain subject stands before: "all he wanted was go", "his goal is ..." don't count."""
-    return at > 0 and (tokens[at - 1].word in _SUBJECTS or tokens[at - 1].is_name or tokens[at - 1].tag == "NNS")
+    return at > 0 and (tokens[at - 1].word in PERSONS or tokens[at - 1].is_name or tokens[at - 1].tag == "NNS")
 
 
 def participle_alone(tokens: Sequence[Token]) -> Iterator[Fault]:
@@ -150,7 +152,7 @@ def participle_alone(tokens: Sequence[Token]) -> Iterator[Fault]:
         verb = _past_adverbs(tokens, at + 1)
         if verb >= len(tokens) or not tokens[verb].is_participle_only or tokens[verb].word == "been":
             continue
-        if (tokens[at].word in ("he", "she", "we", "they", "i") and not _is_helped(tokens, at)) or (
+        if (tokens[at].word in SUBJECTS and not _is_helped(tokens, at)) or (
             _is_only_verb(tokens, verb) and (found := _first_phrase(tokens)) and found == at + 1
         ):
             yield fault("participle_alone", tokens, at, verb + 1)
@@ -164,7 +166,7 @@ def _is_helped(tokens: Sequence[Token], at: int) -> bool:
 
 def _first_phrase(tokens: Sequence[Token]) -> int | None:
     found = noun_phrase(tokens, 0)
-    return found.end if found and tokens[0].word not in _SUBJECTS else None
+    return found.end if found and tokens[0].word not in PERSONS else None
 
 
 def _is_only_verb(tokens: Sequence[Token], at: int) -> bool:

@@ -121,6 +121,8 @@ def test_a_broken_rule_lowers_grammar_whatever_the_words_are() -> None:
     assert grades[0].parts["broken_rules"] == 0
     assert grades[1].parts["broken_rules"] > 0
     assert grades[0].score > grades[1].score
+    assert "Broken rules" not in grades[0].reason
+    assert grades[1].reason.endswith(' Broken rules: "the dogs near the gate was" (noun agreement).')
 
 
 def test_creativity_counts_only_where_grammar_and_story_do() -> None:

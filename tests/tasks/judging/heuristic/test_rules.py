@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.judging.heuristic.rules import danger, rules_hash
+from tasks.judging.heuristic.rules import danger
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,6 @@ def test_a_verb_stands_for_all_its_forms(form: str) -> None:
 def test_any_text_can_be_read(text: str) -> None:
     found = danger(text)
     assert found is None or found.endswith(")")
-
-
-def test_the_rules_are_part_of_the_judge() -> None:
-    assert len(rules_hash()) == 8
 
 
 @pytest.mark.parametrize("apostrophe", ["'", "’"])
