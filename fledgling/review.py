@@ -33,6 +33,10 @@ def page(
 @app.command()
 def publish(
     name: Annotated[str | None, typer.Option(help="Of the batch and its files; without: the day and a hash.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="labelled (training prompts), judged or gated (hold-out); without: params.yaml's."),
+    ] = None,
 ) -> None:
     """Make a batch of what the judge was least sure of."""
     from tasks.reviews import publishing
@@ -40,7 +44,7 @@ def publish(
     from tasks.reviews.params import ReviewParams
     from tasks.stage import load_params
 
-    params, origin = load_params(ReviewParams, "review"), publishing.present_origin()
+    params, origin = load_params(ReviewParams, "review").of(source), publishing.present_origin()
     with open_database() as database:
         made = publishing.publish(database, params=params, now=datetime.now(UTC), origin=origin, name=name)
     typer.echo(made.line)

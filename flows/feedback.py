@@ -13,16 +13,19 @@ from tasks.registry import feedback
 from tasks.reviews import collecting, publishing
 from tasks.reviews.database import Unavailable, open_database
 from tasks.reviews.filing import Collected
-from tasks.reviews.params import ReviewParams
+from tasks.reviews.params import ReviewParams, Source
 from tasks.stage import load_params
 
 EVENT = "fledgling.feedback.collected"
 
 
 @flow(name="publish-reviews", description="Makes a batch of judged answers for people to review.")
-def publish_reviews(name: str | None = None) -> None:
-    """Publishes what the judge was least sure of. name: of the batch; None: the day and a hash."""
-    publish(name)
+def publish_reviews(name: str | None = None, source: Source | None = None) -> None:
+    """Publishes what the judge was least sure of.
+
+    name: of the batch; None: the day and a hash. source: as in params.yaml, None: the one that stands there.
+    """
+    publish(name, source=source)
 
 
 @flow(name="collect-reviews", description="Makes batch files of full batches, for DVC and MLflow.")
@@ -43,9 +46,9 @@ _at_the_database = partial(
 
 
 @_at_the_database()
-def publish(name: str | None) -> None:
+def publish(name: str | None, *, source: Source | None) -> None:
     """A batch, in one transaction."""
-    params = load_params(ReviewParams, "review")
+    params = load_params(ReviewParams, "review").of(source)
     with open_database() as database:
         made = publishing.publish(
             database, params=params, now=datetime.now(UTC), origin=publishing.present_origin(), name=name

@@ -1,11 +1,11 @@
 """The section `review` of params.yaml."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from tasks.reviews.kinds import Kind
-from tasks.stage import Params
+from tasks.stage import Params, UserError
 
 Source = Literal["labelled", "judged", "gated"]
 
@@ -28,9 +28,7 @@ class QualityParams(Params):
 class ReviewParams(Params):
     """How a batch is made, handed out and measured."""
 
-    source: (
-        Source  # answers to training prompts, or to the hold-out's (never trained on): of all models, or at the gate
-    )
+    source: Source  # answers to training prompts, or to the hold-out's: of all models, or of those at the gate
     batch_items: int = Field(ge=1)  # without the gold ones
     kinds: dict[Kind, float]  # shares of the batch, adding up to 1
     gold_share: float = Field(ge=0, lt=1)  # of what a reviewer sees
@@ -50,3 +48,11 @@ class ReviewParams(Params):
         if abs(sum(self.kinds.values()) - 1) > 1e-6 or min(self.kinds.values(), default=0) < 0:
             raise ValueError(f"kinds: shares of 0 to 1 that add up to 1; got {dict(self.kinds)}")
         return self
+
+    def of(self, source: str | None) -> "ReviewParams":
+        """The same for another source, where one is named. Raises UserError for one that there is not."""
+        if source is None:
+            return self
+        if source not in get_args(Source):
+            raise UserError(f"source '{source}' is unknown; allowed: {', '.join(get_args(Source))}")
+        return self.model_copy(update={"source": source})

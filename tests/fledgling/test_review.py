@@ -103,6 +103,8 @@ def test_people_are_invited_and_shown_out(review: Review) -> None:
     assert bo.endswith(", reviewer, 0 answers, revoked")
     review("invite", "Bo")
     assert review("reviewers").splitlines()[1].endswith(", reviewer, 0 answers")
+    review("invite", "a script", "--simulated")
+    assert review("reviewers").splitlines()[2].startswith("a script: simulated-")
 
 
 def test_an_item_is_made_gold(review: Review) -> None:
@@ -120,6 +122,7 @@ def test_an_item_is_made_gold(review: Review) -> None:
     ("arguments", "told"),
     [
         (["publish", "--name", "No Name"], "fledgling: 'No Name' is no name of a batch"),
+        (["publish", "--source", "x"], "fledgling: source 'x' is unknown; allowed: labelled, judged, gated"),
         (["collect", "--early"], "fledgling: --early needs --batch"),
         (["collect", "--batch", "nope"], "fledgling: there is no batch 'nope'"),
         (["export", "nope"], "fledgling: there is no batch 'nope'"),
