@@ -17,6 +17,7 @@ from tasks.pairing import selection, suite
 from tasks.pairing.judged import judged
 from tasks.pairing.preference import NOT_FOR_TRAINING, REASONS, Found, Preference, Thumb
 from tasks.pairing.reviewed import reviewed
+from tasks.pairing.thumbs import without_leaks
 from tasks.records import read_rows
 from tasks.reviews.batch_file import Feedback, read_folder
 from tasks.stage import Params, UserError
@@ -50,7 +51,8 @@ def pair(
 ) -> None:
     """Makes preferences of what the judge and people said of sampled answers; people's word goes before the judge's.
 
-    In `pairs`: train.jsonl and validation.jsonl (by the prompt's cluster), thumbs.jsonl, manifest.json. Raises
+    In `pairs`: train.jsonl and validation.jsonl (by the prompt's cluster), thumbs.jsonl (none of a cluster of
+    validation.jsonl), manifest.json. Raises
     UserError where a file can't be read, no pair is left, or an expectation fails.
     """
     rows = read_folder(feedback)
@@ -61,8 +63,9 @@ def pair(
     if not kept:
         told = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common() if count)
         raise UserError(f"no pair is left ({told}); a smaller pair.least_margin or more samples give some")
-    thumbs = [thumb for thumb in by_people.thumbs if thumb.prompt_id in clusters]
     written = [_row(one, clusters[one.prompt_id], params) for one in kept]
+    held_back = {row["cluster"] for row in written if row["split"] == "validation"}
+    thumbs = without_leaks(by_people.thumbs, clusters, held_back, rejected)
     expectations = suite.check(written, most_of_a_prompt=params.most_of_a_prompt)
     _write(pairs, written, thumbs, _manifest(rows, kept, thumbs, rejected))
     stage.write_metrics(metrics, {**_figures(kept, written, thumbs, rejected), "expectations": expectations})
@@ -141,8 +144,8 @@ def _manifest(
 
     Nothing of what may not be learnt from: a batch of votes on the hold-out leaves the pairs as they are.
     """
-    used = [origin for one in kept for origin in one.origin.get("people", [one.origin])]
-    used += [one.origin for one in thumbs]
+    said = [one.origin for one in kept] + [one.origin for one in thumbs]
+    used = [one for origin in said for one in origin.get("people", [origin])]
     return {
         "pairs": len(kept),
         "judges": dict(Counter(str(origin["judge"]) for origin in used if "judge" in origin)),

@@ -92,7 +92,7 @@ def feedback_examples(
         else:
             examples.append(made)
             why[made.id] = answer.why(params)
-            origins[made.id] = [_origin(row) for row in answer.decisions(params)]
+            origins[made.id] = [row.origin for row in answer.decisions(params)]
     return FeedbackExamples(examples=examples, why=why, origins=origins, left_out=left_out, decisions=len(rows))
 
 
@@ -111,10 +111,6 @@ def without_near(examples: Sequence[Example], *, jaccard: float) -> tuple[list[E
     told = "the request is near to one that is held out"
     refused = [example for example in examples if example.source == FEEDBACK_SOURCE and example.id in near]
     return kept, [Rejected(example=example, reason="leak", detail=told) for example in refused]
-
-
-def _origin(row: Feedback) -> dict[str, object]:
-    return {"batch": row.batch, "annotation": row.annotation, "reviewer": row.reviewer}
 
 
 class _Making:
@@ -136,7 +132,7 @@ class _Making:
         label = answer.text if asked.kind == "classification" else ""
         if label and (asked.task, label) not in self._labels:
             return "unknown_label"
-        decisions = [_origin(row) for row in answer.decisions(self._params)]
+        decisions = [row.origin for row in answer.decisions(self._params)]
         told = [f"{one['batch']}/{one['annotation']} {one['reviewer']}" for one in decisions]
         return replace(
             asked, source=FEEDBACK_SOURCE, licence=self._params.licence, origin=f"{ORIGIN}: {', '.join(told)}",

@@ -22,6 +22,8 @@ REASONS = (
     "contaminated",  # near to a prompt that is evaluated or judged on
     "over_cap",  # of a prompt
     "length_balance",
+    "middling",  # a rating that is no thumb
+    "held_back",  # a thumb to a prompt whose pairs are the validation's
 )
 
 

@@ -1,15 +1,13 @@
 """Preferences and thumbs out of what people decided: the rows of the batch files."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations, product
-from typing import Any
 
-from tasks.pairing.preference import NOT_FOR_TRAINING, Found, Preference, Thumb
-from tasks.reviews.batch_file import Answer, Feedback
+from tasks.pairing.preference import NOT_FOR_TRAINING, Found, Preference
+from tasks.pairing.thumbs import thumbs_of
+from tasks.reviews.batch_file import Feedback
 from tasks.reviews.decisions import BOTH_BAD, TIE
-
-GOOD_FROM, BAD_TO = 4.0, 2.0  # the mean level of a rating that is a thumb up, and down
 
 
 def reviewed(rows: Sequence[Feedback]) -> Found:
@@ -29,9 +27,14 @@ def reviewed(rows: Sequence[Feedback]) -> Found:
             rejected["people_disagree"] += len(said)
         else:
             preferences.append(winner)
+    rejected["same_text"] += sum(_is_unchanged(row) for row in usable)
     rejected["tie"] += sum(count for texts, count in ties.items() if texts not in votes)
-    thumbs = [thumb for row in usable for thumb in _thumbs(row)]
-    return Found(preferences=preferences, thumbs=thumbs, rejected=rejected, decided=frozenset((*votes, *ties)))
+    return Found(
+        preferences=preferences,
+        thumbs=thumbs_of(usable, rejected),
+        rejected=rejected,
+        decided=frozenset((*votes, *ties)),
+    )
 
 
 def _majority(said: Sequence[Preference], ties: int) -> Preference | None:
@@ -67,10 +70,13 @@ def _preferences(row: Feedback) -> Iterator[Preference]:
         found = list(_of_tiers(row.decision["tiers"]))
         for better, worse in found:
             yield _preference(row, chosen=texts[better], rejected=texts[worse], weight=1 / len(found))
-    elif row.kind == "correction":
-        original, corrected = row.answers[0].text, str(row.decision["text"])
-        if corrected.strip() != original.strip():
-            yield _preference(row, chosen=corrected, rejected=original)
+    elif row.kind == "correction" and not _is_unchanged(row):
+        yield _preference(row, chosen=str(row.decision["text"]), rejected=row.answers[0].text)
+
+
+def _is_unchanged(row: Feedback) -> bool:
+    """Whether it is a correction that corrects nothing."""
+    return row.kind == "correction" and str(row.decision["text"]).strip() == row.answers[0].text.strip()
 
 
 def _of_tiers(tiers: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
@@ -92,24 +98,6 @@ def _ties(row: Feedback) -> Iterator[tuple[str, frozenset[str]]]:
             yield row.prompt.id, frozenset((texts[first], texts[second]))
 
 
-def _thumbs(row: Feedback) -> Iterator[Thumb]:
-    if row.kind == "rating":
-        levels = list(row.decision["scores"].values())
-        mean = sum(levels) / len(levels)
-        if mean >= GOOD_FROM or mean <= BAD_TO:
-            yield _thumb(row, row.answers[0], desirable=mean >= GOOD_FROM)
-    elif row.kind == "choice" and row.decision["winner"] == BOTH_BAD:
-        for answer in row.answers:
-            yield _thumb(row, answer, desirable=False)
-
-
-def _thumb(row: Feedback, answer: Answer, *, desirable: bool) -> Thumb:
-    return Thumb(
-        prompt_id=row.prompt.id, kind=row.prompt.task, prompt=row.prompt.text, answer=answer.text,
-        desirable=desirable, cut=answer.text in row.cut, origin=_origin(row),
-    )  # fmt: skip
-
-
 def _preference(row: Feedback, *, chosen: str, rejected: str, weight: float = 1.0) -> Preference:
     return Preference(
         prompt_id=row.prompt.id,
@@ -120,9 +108,5 @@ def _preference(row: Feedback, *, chosen: str, rejected: str, weight: float = 1.
         source="correction" if row.kind == "correction" else "human",
         weight=weight,
         cut=row.cut,
-        origin=_origin(row),
+        origin=row.origin,
     )
-
-
-def _origin(row: Feedback) -> Mapping[str, Any]:
-    return {"batch": row.batch, "annotation": row.annotation, "reviewer": row.reviewer}

@@ -74,6 +74,11 @@ class Feedback(Params):
         return self.purpose == "ordinary" and self.prompt.split == "train"
 
     @property
+    def origin(self) -> Values:
+        """Who said it and where it stands, for `fledgling trace`."""
+        return {"batch": self.batch, "annotation": self.annotation, "reviewer": self.reviewer}
+
+    @property
     def cut(self) -> frozenset[str]:
         """The texts that ended because they were as long as they could be, and a correction that ends like one."""
         texts = [answer.text for answer in self.answers if answer.decoding.get("cut")]
