@@ -15,7 +15,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup pipeline repro test test-slow test-system check format bench study platform lock golden clean
+.PHONY: help setup pipeline repro test test-slow test-system check format bench study loop platform lock golden clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ bench: $(READY)  ## what is measured, beside its public peers
 
 study: $(READY)  ## LoRA beside full fine-tuning, and what 100, 300, 1,000 examples of a task are worth (after pipeline)
 	@$(BIN)/python -m benchmarks.finetuning
+
+loop: $(READY)  ## two rounds of the loop on real servers, with simulated reviewers (an hour and more)
+	@$(BIN)/python -m benchmarks.loop
 
 platform: $(READY)  ## Prefect, MLflow and the review page on this machine, until Ctrl+C
 	@$(BIN)/fledgling platform

@@ -1,0 +1,73 @@
+"""What the simulated reviewers want and do not say, and what the gate is expected to make of it: stated beforehand."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+NOISE = 0.15  # of the decisions are turned round
+LEAST_OF_A_STORY = 8  # words
+MOST_REPEATED = 0.03  # of the runs of three words
+
+ANIMALS = frozenset(
+    "ant badger bear beaver bee bird bunny butterfly calf cat chick cow crab crow deer dog donkey duck elephant fish "
+    "fox frog goat goose hedgehog hen horse kitten lamb lion mole monkey mouse otter owl parrot pig pigeon pony puppy "
+    "rabbit robin rooster sheep snail snake sparrow spider squirrel swan tiger turtle whale wolf worm".split(" ")
+)
+IRREGULAR = {"butterflies": "butterfly", "calves": "calf", "geese": "goose", "mice": "mouse", "wolves": "wolf"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preference:
+    """A hidden preference. has: whether an answer is of the kind that is liked.
+
+    expected: the decisions of the gate that would be as expected, by round; why: the reason that was given beforehand.
+    votes: whether the reviewers are also asked to compare candidate and champion on the hold-out.
+    """
+
+    name: str
+    likes: str
+    has: Callable[[str], bool]
+    expected: tuple[tuple[str, ...], ...]
+    why: str
+    votes: bool
+
+
+def ends_whole(text: str) -> bool:
+    """A story that comes to its end, and does not say the same again."""
+    words = _words(text)
+    runs = [tuple(words[at : at + 3]) for at in range(len(words) - 2)]
+    repeated = 1 - len(set(runs)) / max(1, len(runs))
+    return len(words) >= LEAST_OF_A_STORY and text.rstrip()[-1:] in tuple('.!?"') and repeated <= MOST_REPEATED
+
+
+def has_an_animal(text: str) -> bool:
+    """A story in which an animal is named."""
+    return any(_singular(word) in ANIMALS for word in _words(text))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z']+", text.lower())
+
+
+def _singular(word: str) -> str:
+    return IRREGULAR.get(word) or (word if word in ANIMALS else re.sub(r"(?<=[sx])es$|s$", "", word))
+
+
+PREFERENCES = (
+    Preference(
+        name="endings",
+        likes="stories that come to a whole ending and do not repeat themselves",
+        has=ends_whole,
+        expected=(("promote",), ("promote", "undecided")),
+        why="the accepting judge sees endings and repetition; a second batch adds less than the first",
+        votes=False,
+    ),
+    Preference(
+        name="animals",
+        likes="stories with an animal in them",
+        has=has_an_animal,
+        expected=(("undecided", "rejected"), ("undecided", "rejected")),
+        why="the accepting judge sees no animal, and people's votes alone promote nothing",
+        votes=True,
+    ),
+)
