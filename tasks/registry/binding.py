@@ -61,9 +61,20 @@ def _parse(output: str) -> Bound | None:
 
 
 def save(name: str) -> Bound:
-    """Saves the workspace as the experiment `name`, or finds it saved with the same dvc.lock."""
-    if commit := _saved_before(name):
-        return Bound(name=name, commit=commit)
+    """Saves the workspace as the experiment `name`, or finds it saved with the same dvc.lock.
+
+    One of that name with another dvc.lock (the same model, at the gate beside another champion) stays as it is, since
+    a version may name its commit: the workspace is saved under a longer name.
+    """
+    saved = _saved()
+    if name in saved and not _has_this_lock(saved[name]):
+        name = f"{name}-{(workspace.lock_hash() or '')[:8]}"
+    if name in saved and _has_this_lock(saved[name]):
+        return Bound(name=name, commit=saved[name])
+    return _save(name)
+
+
+def _save(name: str) -> Bound:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCMError
@@ -78,13 +89,14 @@ def save(name: str) -> Bound:
         return Bound(name=name, why_not=f"dvc exp save: {str(error).splitlines()[0]}")
 
 
-def _saved_before(name: str) -> str | None:
-    lock = workspace.LOCK
-    for line in _git("for-each-ref", "refs/exps", "--format=%(objectname) %(refname)").splitlines():
-        commit, _, ref = line.partition(" ")
-        if ref.endswith(f"/{name}") and _git("show", f"{commit}:./{lock}") == lock.read_text(encoding="utf-8"):
-            return commit
-    return None
+def _saved() -> dict[str, str]:
+    """The commit of each experiment, by name."""
+    lines = _git("for-each-ref", "refs/exps", "--format=%(objectname) %(refname)").splitlines()
+    return {ref.rsplit("/", 1)[1]: commit for commit, _, ref in (line.partition(" ") for line in lines)}
+
+
+def _has_this_lock(commit: str) -> bool:
+    return _git("show", f"{commit}:./{workspace.LOCK}") == workspace.LOCK.read_text(encoding="utf-8")
 
 
 def _git(*arguments: str) -> str:

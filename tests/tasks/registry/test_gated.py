@@ -10,7 +10,7 @@ from tasks.registry import store
 from tasks.registry.evidence import Lock
 from tasks.registry.release import promote
 from tests.conftest import refused
-from tests.tasks.registry.conftest import dvc, write_model
+from tests.tasks.registry.conftest import dvc, git, write_model
 from tests.tasks.registry.versions import GATE_STAGE, named, tags, write_gate
 
 pytestmark = pytest.mark.filterwarnings(  # MLflow of its own classes and of its own use of pandas
@@ -50,13 +50,15 @@ def test_a_version_holds_what_the_gate_said(gated: Path) -> None:
 
 
 def test_another_decision_is_the_same_version(gated: Path) -> None:
-    before = Lock().content_key()
-    register(None)
+    before, bound = Lock().content_key(), register(None)
+    kept = tags(1)["dvc_exp_commit"]
     decide(gated, "promote", champion="fledgling/7")
 
     registered = register(None)
 
     assert Lock().content_key() == before
+    assert (tags(1)["dvc_exp_commit"], tags(1)["dvc_lock_hash"]) == (kept, bound.lock_hash)
+    assert kept in git(gated, "for-each-ref", "refs/exps", "--format=%(objectname)").split()  # nothing prunes it
     assert (registered.version, registered.decision) == (1, "promote")
     assert len(store.connect().search_model_versions(f"name='{NAME}'")) == 1
     assert (gate_tags(1)["gate_decision"], gate_tags(1)["gate_champion"]) == ("promote", "fledgling/7")
