@@ -17,6 +17,7 @@ from tasks.aligning.rows import (
     read_pairs,
     read_thumbs,
     refuse_shared_clusters,
+    without_too_long,
 )
 from tasks.chat import is_taught_to_chat
 from tasks.stage import UserError
@@ -64,12 +65,14 @@ def check_model(inputs: Inputs, decoder: Decoder) -> None:
 
 def read_data(params: AlignParams, inputs: Inputs, *, codec: Tokenizer, decoder: Decoder) -> Data:
     """The data by the lines of its files. Raises UserError naming the line that cannot be learnt from."""
-    train, validation = (read_pairs(inputs.pairs / f"{split}.jsonl") for split in ("train", "validation"))
-    refuse_shared_clusters(train, validation)
+    read = [read_pairs(inputs.pairs / f"{split}.jsonl") for split in ("train", "validation")]
+    refuse_shared_clusters(*read)
+    train, validation = (without_too_long(codec, rows, context=decoder.config.context) for rows in read)
     thumbs = read_thumbs(inputs.pairs / "thumbs.jsonl") if params.loss == "kto" else []
     judged = _thumbs if params.loss == "kto" else _pairs
     figures = {
         "pairs": len(train),
+        "corrections_too_long": sum(map(len, read)) - len(train) - len(validation),
         "pairs_weight": sum(row.weight for row in train),
         "validation_pairs": len(validation),
         "thumbs": len(thumbs),

@@ -102,21 +102,30 @@ def refuse_shared_clusters(train: Sequence[PairRow], validation: Sequence[PairRo
             )
 
 
+def without_too_long(codec: Tokenizer, rows: Sequence[PairRow], *, context: int) -> list[PairRow]:
+    """Without corrections that the context can't hold: what a person wrote has no bound, and stays in its batch."""
+    corrections = [row for row in rows if row.source == "correction"]
+    chats = encode_chats(codec, [_messages(row.asked_chosen()) for row in corrections])
+    gone = {row.where for row, chat in zip(corrections, chats, strict=True) if len(chat.ids) > context}
+    return [row for row in rows if row.where not in gone]
+
+
 def encode_answers(codec: Tokenizer, asked: Sequence[Asked], *, context: int) -> list[Conversation]:
     """Conversations, the end of each answer taught but where it was cut. Raises UserError where one is too long."""
     from model.preferences.judged import Conversation
 
-    messages = [
-        [{"role": "user", "content": one.prompt}, {"role": "assistant", "content": one.answer}] for one in asked
-    ]
     made = []
-    for one, chat in zip(asked, encode_chats(codec, messages), strict=True):
+    for one, chat in zip(asked, encode_chats(codec, map(_messages, asked)), strict=True):
         last = len(chat.taught) - chat.taught[::-1].index(True)  # behind the end of the answer's turn
         assert chat.ids[last - 1] == END_OF_TURN
         stop = last - 1 if one.cut and sum(chat.taught) > 1 else last
         made.append(Conversation(ids=chat.ids[:stop], taught=chat.taught[:stop]))
         _refuse_too_long(made[-1], context, one.where)
     return made
+
+
+def _messages(asked: Asked) -> list[dict[str, str]]:
+    return [{"role": "user", "content": asked.prompt}, {"role": "assistant", "content": asked.answer}]
 
 
 def _refuse_too_long(conversation: Conversation, context: int, where: str) -> None:

@@ -329,6 +329,14 @@ def test_lines_that_are_no_pairs(text: str, line: str) -> None:
         run()
 
 
+def test_a_correction_that_the_context_cannot_hold_is_left_out_and_counted() -> None:
+    rows = [pair(number) for number in range(24)]
+    first = files(run("first"))
+    write("train", [*rows, pair(30, chosen="word " * 300, source="correction")])
+    assert files(run("second")) == first
+    assert (figures()["pairs"], figures()["corrections_too_long"]) == (24, 1)
+
+
 def test_thumbs_that_cannot_be_learnt_from() -> None:
     write("thumbs", [thumb(1), thumb(2, desirable="yes")])
     with refused(r"thumbs\.jsonl:2: .*: desirable: Input should be a valid boolean"):
