@@ -9,9 +9,12 @@ LEAST_OF_A_STORY = 8  # words
 MOST_REPEATED = 0.03  # of the runs of three words
 
 ANIMALS = frozenset(
-    "ant badger bear beaver bee bird bunny butterfly calf cat chick cow crab crow deer dog donkey duck elephant fish "
-    "fox frog goat goose hedgehog hen horse kitten lamb lion mole monkey mouse otter owl parrot pig pigeon pony puppy "
-    "rabbit robin rooster sheep snail snake sparrow spider squirrel swan tiger turtle whale wolf worm".split(" ")
+    re.findall(
+        r"\w+",
+        """ant badger bear beaver bee bird bunny butterfly calf cat chick cow crab crow deer dog donkey duck elephant
+        fish fox frog goat goose hedgehog hen horse kitten lamb lion mole monkey mouse otter owl parrot pig pigeon pony
+        puppy rabbit robin rooster sheep snail snake sparrow spider squirrel swan tiger turtle whale wolf worm""",
+    )
 )
 IRREGULAR = {"butterflies": "butterfly", "calves": "calf", "geese": "goose", "mice": "mouse", "wolves": "wolf"}
 

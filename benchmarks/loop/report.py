@@ -26,7 +26,8 @@ def _lines(told: Figures) -> Iterator[str]:
     yield (
         f"`make loop`, {told['date']}, {told['machine']}. Prefect server and worker, MLflow and the review page run; "
         f"**simulated** reviewers (scripts with a hidden preference and {NOISE:.0%} noise; no person) answer two "
-        "batches over HTTP. Nobody moves a file: a full batch sets off `collect-reviews`, that `improve`, and that `release`."
+        "batches over HTTP. Nobody moves a file: a full batch sets off `collect-reviews`, that sets off `improve`, and "
+        "that `release`."
     )
     yield ""
     yield "![The share of answers that are liked, by round](loop.svg)"
