@@ -77,7 +77,7 @@ def serve(project: Path, environment: dict[str, str], tmp_path: Path) -> Iterato
             started.append(subprocess.Popen(command(), cwd=project, env=environment, stdout=out, stderr=out))
         ready = f"Prefect http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}  MLflow http://"
         wait_for(
-            lambda: ready in lines.read_text() or started[0].poll() is not None, limit_s=90, what="ready", every_s=0.2
+            lambda: ready in lines.read_text() or started[0].poll() is not None, limit_s=150, what="ready", every_s=0.2
         )
         assert ready in lines.read_text()
         return started[0], lines
@@ -91,7 +91,7 @@ def serve(project: Path, environment: dict[str, str], tmp_path: Path) -> Iterato
 
 
 @pytest.mark.server
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_check_starts_everything_and_leaves_nothing(project: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(command("--check"), cwd=project, env=environment, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -105,7 +105,7 @@ def test_check_starts_everything_and_leaves_nothing(project: Path, environment: 
 
 
 @pytest.mark.server
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_servers_are_as_told(serve: Callable[[], Any], environment: dict[str, str], project: Path) -> None:
     process, lines = serve()
     prefect = f"http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}/api"
@@ -131,13 +131,13 @@ def test_the_servers_are_as_told(serve: Callable[[], Any], environment: dict[str
     ]
     assert open_to_all == []
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert "Traceback" not in lines.read_text()
     assert left_behind(project) == []
 
 
 @pytest.mark.server
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_ends_with_the_platform(
     ending: signal.Signals, serve: Callable[[], Any], environment: dict[str, str], project: Path
@@ -145,10 +145,10 @@ def test_a_run_ends_with_the_platform(
     process, _ = serve()
     (project / "started").unlink(missing_ok=True)
     _start_a_run(f"http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}/api")
-    wait_for((project / "started").exists, limit_s=60, what="the worker runs the stage", every_s=0.2)
+    wait_for((project / "started").exists, limit_s=120, what="the worker runs the stage", every_s=0.2)
     process.send_signal(ending)
-    assert process.wait(30) == (0 if ending == signal.SIGINT else -signal.SIGKILL)
-    wait_for(lambda: left_behind(project) == [], limit_s=20, what="no process left", every_s=0.2)
+    assert process.wait(60) == (0 if ending == signal.SIGINT else -signal.SIGKILL)
+    wait_for(lambda: left_behind(project) == [], limit_s=60, what="no process left", every_s=0.2)
 
 
 def _start_a_run(api: str) -> None:
