@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from tasks.registry import store
+from tasks.registry.traces import TracedAnswer, answer_trace, find_traces
 from tasks.reviews.batch_file import Answer, Feedback
 from tasks.reviews.database import Database
 from tasks.reviews.decisions import BOTH_BAD, TIE
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Trace
 
 log = logging.getLogger(__name__)
-
-PREVIEW = 500  # characters of a prompt and of an answer in the list of traces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,33 +108,22 @@ def _send(client: "MlflowClient", rows: Sequence[Feedback]) -> int:
 
 def _trace(client: "MlflowClient", experiment: str, item: str) -> "Trace | None":
     """The newest trace of an answer, by the id that judges know it by."""
-    found = client.search_traces(
-        locations=[experiment], filter_string=f"tags.item = '{item}'", include_spans=False, max_results=1
-    )
-    return found[0] if found else None
+    return next(iter(find_traces(client, experiment, tag="item", value=item, most=1)), None)
 
 
 def _log_trace(row: Feedback, answer: Answer, *, experiment: str) -> None:
-    import mlflow
-    from mlflow.entities import SpanType
-    from mlflow.entities.trace_location import MlflowExperimentLocation
-
-    where = MlflowExperimentLocation(experiment)
-    name = f"{answer.model}: {row.prompt.task}"
-    with mlflow.start_span(name, span_type=SpanType.LLM, trace_destination=where) as span:
-        span.set_inputs({"prompt": row.prompt.text})
-        span.set_outputs(answer.text)
-        span.set_attributes(dict(answer.decoding))
-        mlflow.update_current_trace(
-            tags={
-                "item": answer.judged_item,
-                "prompt_id": row.prompt.id,
-                "kind": row.prompt.task,
-                "model_version": answer.model_version,
-            },
-            request_preview=row.prompt.text[:PREVIEW],
-            response_preview=answer.text[:PREVIEW],
-        )
+    told = TracedAnswer(
+        item=answer.judged_item,
+        prompt_id=row.prompt.id,
+        kind=row.prompt.task,
+        prompt=row.prompt.text,
+        answer=answer.text,
+        by=answer.model,
+        model_version=answer.model_version,
+        decoding=answer.decoding,
+    )
+    with answer_trace(told, experiment=experiment):
+        pass  # what people say comes later
 
 
 def _log(trace: "Trace | None", row: Feedback, answer: Answer) -> int:

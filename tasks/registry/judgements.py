@@ -16,6 +16,7 @@ from tasks.judging.kept import read_items, read_pairs, read_rankings, read_score
 from tasks.judging.records import STORY, Item, PairRecord, RankRecord, ScoreRecord
 from tasks.registry import runs, store
 from tasks.registry.evidence import Lock
+from tasks.registry.traces import TracedAnswer, answer_trace, find_traces
 from tasks.stage import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ DONE = "judgements"  # the tag of a run that has them all; its value: the hash o
 OF_CODE = "heuristic-"  # how the names of judges begin that are code and no language model's opinion
 STORIES_SHOWN, OTHERS_SHOWN = 5, 1  # answers that become traces: of stories, and of each other kind
 MOST_ROWS = 5_000  # of a table
-PREVIEW = 500  # characters of a prompt and of an answer in the list of traces
 
 Columns = dict[str, list[Any]]
 
@@ -217,31 +217,27 @@ def _sample(answers: Sequence[Item]) -> Iterator[Item]:
 
 def _traced(client: "MlflowClient", experiment: str, version: str) -> set[str]:
     """The ids of a version's answers that are traces already."""
-    found = client.search_traces(
-        locations=[experiment], filter_string=f"tags.model_version = '{version}'", include_spans=False, max_results=500
-    )
+    found = find_traces(client, experiment, tag="model_version", value=version, most=500)
     return {str(trace.info.tags.get("item")) for trace in found}
 
 
 def _log_trace(judged: Judgements, item: Item, *, experiment: str, run_id: str, version: str) -> None:
     """An answer as a trace with the judge's feedback, which MLflow stores at once or not at all."""
     import mlflow
-    from mlflow.entities import SpanType
-    from mlflow.entities.trace_location import MlflowExperimentLocation
 
-    where = MlflowExperimentLocation(experiment)
-    with mlflow.start_span(f"{item.by}: {item.kind}", span_type=SpanType.LLM, trace_destination=where) as span:
-        span.set_inputs({"prompt": item.prompt})
-        span.set_outputs(item.answer)
-        span.set_attributes(dict(item.decoding))
-        mlflow.update_current_trace(
-            tags={"item": item.id, "prompt_id": item.prompt_id, "kind": item.kind, "model_version": version},
-            metadata={"mlflow.sourceRun": run_id},
-            request_preview=item.prompt[:PREVIEW],
-            response_preview=item.answer[:PREVIEW],
-        )
+    told = TracedAnswer(
+        item=item.id,
+        prompt_id=item.prompt_id,
+        kind=item.kind,
+        prompt=item.prompt,
+        answer=item.answer,
+        by=item.by,
+        model_version=version,
+        decoding=item.decoding,
+    )
+    with answer_trace(told, experiment=experiment, run_id=run_id) as trace:
         for feedback in _feedback(judged, item):
-            mlflow.log_feedback(trace_id=span.trace_id, **feedback)
+            mlflow.log_feedback(trace_id=trace, **feedback)
 
 
 def _feedback(judged: Judgements, item: Item) -> Iterator[dict[str, Any]]:
