@@ -12,6 +12,8 @@ from tasks.provenance.way import Check, Code
 from tasks.registry.evidence import dvc_md5, folder_md5
 from tasks.reviews.batch_file import FEEDBACK
 
+READ = "code and other sources"
+
 State = Literal["ok", "missing", "differs"]
 
 
@@ -70,7 +72,7 @@ def check_sources(found: FoundLock, code: Code) -> Iterator[Check]:
     wanted = {path: md5 for path, md5 in found.lock.sources.items() if path != str(FEEDBACK)}  # batches: on their own
     held = {path: _hash(data) for path, data in workspace.files_at(commit)} if commit else {}
     if not held:
-        yield Check(what="code", state="missing", detail="the commit that holds it is not here")
+        yield Check(what=READ, state="missing", detail="the commit that holds it is not here")
         return
     differing = [path for path, md5 in wanted.items() if _hash_at(held, path, md5) not in (md5, None)]
     missing = [path for path, md5 in wanted.items() if _hash_at(held, path, md5) is None]
@@ -81,7 +83,7 @@ def check_sources(found: FoundLock, code: Code) -> Iterator[Check]:
     for path in missing:
         yield Check(what=path, state="missing", detail=f"commit {str(commit)[:8]} does not hold it")
     same = len(wanted) - len(differing) - len(missing)
-    yield Check(what="code", state="ok", detail=f"{same} files and folders, as commit {str(commit)[:8]} holds them")
+    yield Check(what=READ, state="ok", detail=f"{same} files and folders, as commit {str(commit)[:8]} holds them")
 
 
 def _hash(data: bytes) -> str:

@@ -40,7 +40,7 @@ def _version(way: VersionWay) -> Tree:
     _list(root, "history", (event_line(event) for event in way.history))
     if way.gate is not None:
         beside = f" beside {way.gate.champion}" if way.gate.champion else ""
-        _list(root, f"gate: {way.gate.decision}{beside}", way.gate.reasons.split("; ") if way.gate.reasons else ())
+        _list(root, f"gate: {way.gate.decision}{beside}", way.gate.reasons)
     _code(root, way.code)
     _runs(root, way.runs)
     if way.lock is not None:

@@ -97,11 +97,13 @@ def _gate(client: "MlflowClient", version: Any) -> Gate | None:
     if "gate_decision" not in tags:
         return None
     data = read(client, version.run_id, GATE)
+    figures = {} if data is None else json.loads(data)
+    reasons = figures.get("reasons") or [known(tags, "gate_reasons")]
     return Gate(
         decision=tags["gate_decision"],
-        reasons=tags.get("gate_reasons", ""),
+        reasons=tuple(str(reason) for reason in reasons if reason),
         champion=tags.get("gate_champion", ""),
-        figures={} if data is None else json.loads(data),
+        figures=figures,
     )
 
 

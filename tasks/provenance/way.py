@@ -37,7 +37,7 @@ class Gate(Params):
     """The gate's decision, against which champion. figures: metrics/gate.json."""
 
     decision: str
-    reasons: str
+    reasons: tuple[str, ...]
     champion: str
     figures: dict[str, Any]
 
