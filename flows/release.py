@@ -12,6 +12,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.input.actions import read_flow_run_input
 from prefect.input.run_input import keyset_from_base_key
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.retrying import unless_mistaken
@@ -41,7 +42,7 @@ class Approval(RunInput):
     comment: Annotated[str, Field(description="kept on the model version")] = ""
 
 
-def once_more(flow: Any, flow_run: Any, state: Any) -> None:
+def once_more(flow: Any, flow_run: Any, state: Any) -> None:  # the names that Prefect calls a hook by
     """Starts a release anew whose process was killed, once; what was approved needs no second approval.
 
     A new run: the worker reports the end of the killed process after this, which would end the same run again.
@@ -53,7 +54,7 @@ def once_more(flow: Any, flow_run: Any, state: Any) -> None:
 @flow(
     name="release",
     description="Asks a person to approve a model version, and makes it the champion.",
-    flow_run_name="release {version}",
+    flow_run_name=lambda: f"release {flow_run.parameters['version'] or 'candidate'}",
     on_crashed=[once_more],
 )
 def release(version: str | None = None, approved_in: UUID | None = None) -> None:

@@ -1,0 +1,204 @@
+"""The flows of a release on a real Prefect server: the form approves or declines, a kill is survived, the way back."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tasks.gating.champion import Champion, clear_champion, read_champion
+from tasks.registry import store
+from tasks.registry.gated import FOLDER
+from tests.e2e.workspace import wait_for
+from tests.flows.served import Server, copy_project, served
+from tests.tasks.registry.versions import make_version, named, tags
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+
+PAGE = "# gate: promote\n\n| against | win rate |\n|---|---|\n| base | .61 |\n"
+APPROVED = {"decision": "approve", "by": "ada", "comment": "it tells better stories"}
+
+# stands in the step that moves the alias until the test lets it go on
+HELD_UP = """
+import time
+from pathlib import Path
+
+def hold_up():
+    Path("held").write_text("")
+    while Path("hold").exists():
+        time.sleep(0.1)
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose registry holds three versions that the gate speaks for; no champion yet."""
+    folder = copy_project(tmp_path_factory.mktemp("project"))
+    scratch = tmp_path_factory.mktemp("scratch")
+    with pytest.MonkeyPatch.context() as patch:
+        for key in [key for key in os.environ if key.startswith("MLFLOW_")]:
+            patch.delenv(key)
+        patch.chdir(folder)
+        clear_champion(Path("champion"))
+        for number in (1, 2, 3):
+            make_version(scratch, number)
+            log_page(number)
+        _let_it_be_held_up(folder / "tasks" / "registry" / "release.py")
+        yield folder
+
+
+def log_page(number: int) -> None:
+    client = store.connect()
+    run = client.get_model_version("fledgling", str(number)).run_id
+    client.log_text(run, PAGE, f"{FOLDER}/gate.md")
+
+
+def _let_it_be_held_up(module: Path) -> None:
+    """Between the alias champion and the folder champion/: the worst moment to be killed in."""
+    text = module.read_text()
+    step = "            write_champion(FOLDER, *found)\n"
+    assert text.count(step) == 2
+    (module.parent / "held.py").write_text(HELD_UP)
+    module.write_text(text.replace(step, f"            from tasks.registry.held import hold_up; hold_up()\n{step}", 1))
+
+
+@pytest.fixture(scope="module")
+def server(project: Path) -> Iterator[Server]:
+    with served(project) as server:
+        yield server
+
+
+def asked(server: Server, version: str | None) -> str:
+    """Starts a release and waits until it asks; its id."""
+    run = server.run("release", version=version)
+    assert server.wait_until(run, "PAUSED", "FAILED", "CRASHED") == "PAUSED", server.lines(run)
+    return run
+
+
+def resume(server: Server, run: str, answer: dict[str, Any]) -> str:
+    """Sends the form; what the server says to it: ACCEPT, or REJECT and why."""
+
+    def send() -> httpx.Response | None:
+        sent = httpx.post(f"{server.api}/flow_runs/{run}/resume", json={"run_input": answer}, timeout=60)
+        return None if sent.status_code == 503 else sent  # SQLite: somebody else wrote meanwhile
+
+    told = wait_for(send, limit_s=60, what="an answer to the form", every_s=0.5).raise_for_status().json()
+    return " ".join([told["status"], str(told["details"].get("reason") or "")])
+
+
+def processes_of(server: Server) -> list[psutil.Process]:
+    """The processes of flow runs."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cwd() == str(server.folder) and "prefect.engine" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def champion() -> Champion | None:
+    return read_champion(Path("champion"))
+
+
+def test_the_form_shows_the_evidence_and_no_process_waits(server: Server) -> None:
+    run = asked(server, "1")
+    wait_for(lambda: not processes_of(server), limit_s=30, what="no process", every_s=0.5)
+    shown = server.ask(f"/flow_runs/{run}/input/suspended-version-1-description")
+    assert "# Shall fledgling version 1 become the champion?" in shown
+    assert "The champion is none yet" in shown
+    assert "## gate: promote" in shown
+    assert "| base | .61 |" in shown
+    assert server.deployment("release")["global_concurrency_limit"]["active_slots"] == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"decision": "perhaps", "by": "ada"}, "decision"),
+        ({"decision": "approve", "by": ""}, "by"),
+        ({"decision": "approve"}, "by"),
+        ({**APPROVED, "champion": 2}, "champion"),
+    ],
+    ids=["unknown decision", "nobody", "no name", "unknown key"],
+)
+def test_a_bad_form_is_refused_and_the_run_waits_on(server: Server, answer: dict[str, Any], why: str) -> None:
+    run = server.runs("release")[0]["id"]
+    told = resume(server, run, answer)
+    assert told.startswith("REJECT ")
+    assert why in told
+    assert server.state(run) == "PAUSED"
+
+
+def test_approved_it_is_the_champion(server: Server) -> None:
+    run = server.runs("release")[0]["id"]
+    assert resume(server, run, APPROVED).startswith("ACCEPT")
+    assert server.wait_until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED", server.lines(run)
+    assert named() == {"champion": 1, "previous_champion": None}
+    held = champion()
+    assert held is not None
+    assert held.version == 1
+    assert tags(1)["promoted_by"] == "ada"
+    (event,) = wait_for(lambda: server.events("fledgling.model.promoted"), limit_s=30, what="the event", every_s=0.5)
+    assert event["payload"] == {"name": "fledgling", "version": 1, "previous": None}
+
+
+def test_declined_nothing_moves_and_the_version_says_so(server: Server) -> None:
+    run = asked(server, "2")
+    assert "The champion is version 1" in server.ask(f"/flow_runs/{run}/input/suspended-version-2-description")
+    assert resume(server, run, {"decision": "decline", "by": "ben", "comment": "too short"}).startswith("ACCEPT")
+    assert server.wait_until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED", server.lines(run)
+    assert named() == {"champion": 1, "previous_champion": None}
+    assert (tags(2)["gate_declined_by"], tags(2)["gate_declined_comment"]) == ("ben", "too short")
+
+
+def test_killed_while_the_champion_moves_it_is_finished_without_asking_again(server: Server, project: Path) -> None:
+    (project / "held").unlink(missing_ok=True)
+    (project / "hold").write_text("")
+    run = asked(server, None)  # the candidate
+    assert resume(server, run, APPROVED).startswith("ACCEPT")
+    wait_for((project / "held").exists, limit_s=60, what="the middle of the move", every_s=0.1)
+    assert named() == {"champion": 3, "previous_champion": 1}
+    (process,) = processes_of(server)
+    process.send_signal(signal.SIGKILL)
+    (project / "hold").unlink()
+
+    assert server.wait_until(run, "CRASHED", limit_s=60) == "CRASHED"
+    before = champion()
+    assert before is not None
+    assert before.version == 1
+    (again, *_) = wait_for(lambda: newer(server, run), limit_s=60, what="a run that goes on", every_s=0.5)
+    assert server.wait_until(again["id"], "COMPLETED", "PAUSED", "FAILED", "CRASHED") == "COMPLETED"
+    after = champion()
+    assert after is not None
+    assert after.version == 3
+    assert named() == {"champion": 3, "previous_champion": 1}
+    assert len(newer(server, run)) == 1
+
+
+def newer(server: Server, run: str) -> list[dict[str, Any]]:
+    """The runs that go on where another one was killed."""
+    return [found for found in server.runs("release") if found["parameters"].get("approved_in") == run]
+
+
+def test_a_killed_run_that_somebody_retries_does_not_ask_again_either(server: Server) -> None:
+    (run,) = [found["id"] for found in server.runs("release") if found["state_type"] == "CRASHED"]
+    server.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}})
+    assert server.wait_until(run, "COMPLETED", "PAUSED", "FAILED") == "COMPLETED", server.lines(run)
+    server.says(run, "version 3 is the champion already")
+
+
+def test_rolled_back_the_one_before_is_the_champion(server: Server) -> None:
+    run = server.run("rollback", by="ada", reason="it repeats itself")
+    assert server.wait_until(run) == "COMPLETED", server.lines(run)
+    assert named() == {"champion": 1, "previous_champion": None}
+    held = champion()
+    assert held is not None
+    assert held.version == 1
+    assert (tags(3)["rolled_back_by"], tags(3)["rolled_back_reason"]) == ("ada", "it repeats itself")
+    (event,) = wait_for(lambda: server.events("fledgling.model.rolled_back"), limit_s=30, what="it", every_s=0.5)
+    assert event["payload"]["version"] == 1
