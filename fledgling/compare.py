@@ -1,6 +1,5 @@
 """`fledgling compare`: models of the workspace or the registry beside each other, by the judge that accepts models."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from tasks.judging.rubric import Rubric
 
 MIXTURE, JUDGES, RUBRIC, VERDICTS = Path("data/mixture"), Path("models/judges"), Path("rubric.yaml"), Path("verdicts")
-SCORECARD = Path("metrics/judge_scorecard.json")
 
 
 def compare_models(names: Sequence[str], *, report: Path | None) -> str:
@@ -31,12 +29,13 @@ def compare_models(names: Sequence[str], *, report: Path | None) -> str:
     from tasks.judging.comparison import leaderboard_markdown
     from tasks.judging.report.scorecard import may_not_decide
     from tasks.judging.rubric import load_rubric
+    from tasks.report import metrics_file, read_json
 
     _check(names)
     params, rubric = load_params(JudgeParams, "judge"), load_rubric(RUBRIC)
     refuse_the_labelling_judge(params)
     found = _judged(names, params, rubric)
-    examined = json.loads(SCORECARD.read_text(encoding="utf-8")) if SCORECARD.exists() else {}
+    examined = read_json(metrics_file("calibrate"))
     if report is not None:
         _write(report, found, rubric, examined)
     return leaderboard_markdown(found.board, may_not_decide=may_not_decide(examined, found.board.judge))
@@ -88,7 +87,7 @@ def _model(name: str) -> Iterator[Path]:
 
 
 def _write(path: Path, found: "Verdicts", rubric: "Rubric", examined: dict[str, Any]) -> None:
-    from tasks.judging.report import write_report
+    from tasks.judging.report.page import write_report
 
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise UserError(f"--report {path}: not a file that can be written")

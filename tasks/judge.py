@@ -25,7 +25,7 @@ from tasks.judging.configured import configured_judge
 from tasks.judging.judge import Judge
 from tasks.judging.kept import write_lines
 from tasks.judging.records import Item, Pair, PairRecord, ScoreRecord
-from tasks.judging.report import write_report
+from tasks.judging.report.page import write_report
 from tasks.judging.report.scorecard import may_not_decide
 from tasks.judging.rubric import Rubric, load_rubric
 from tasks.label import LabelParams

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import outcomes, report, stage, tracking, workspace
 from tasks.chat import is_taught_to_chat
-from tasks.judging.comparing.told import read_judged
 from tasks.provenance.record import record
 from tasks.registry import evidence, gated, judgements, runs, store
 from tasks.registry.binding import Binding
@@ -223,7 +222,7 @@ def task_tags(model: str) -> dict[str, str]:
 
 def judge_tags(model: str) -> dict[str, str]:
     """How a model stands to the others by the accepting judge, and on which axes that judge may not decide."""
-    judged = read_judged(model, [folder.name for folder in workspace.MODELS])
+    judged = report.judged(model, [folder.name for folder in workspace.MODELS])
     if judged is None:
         return {}
     told = {f"judged_vs_{found.other}": found.line for found in judged.against}

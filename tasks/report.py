@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import outcomes, workspace
-from tasks.judging.comparing.told import read_judged
+from tasks.judging.comparing.told import Judged, read_judged
 from tasks.stage import STATE, read_yaml
 
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def metrics_file(stage: str) -> Path:
     """Where a stage writes its figures: a file of its name, but for what others know by what it holds."""
     return METRICS / f"{METRICS_OF.get(stage, stage)}.json"
+
+
+def judged(model: str, others: Iterable[str]) -> Judged | None:
+    """What the accepting judge says of a model beside the others; None where nothing was judged."""
+    figures, scorecard = (read_json(metrics_file(stage)) for stage in ("judge", "calibrate"))
+    return read_judged(figures, scorecard, model, others)
 
 
 def stage_markdown(stage: str) -> str:
@@ -200,13 +206,13 @@ def _forgotten() -> Iterator[str]:
 
 def _judged(model: str) -> Iterator[str]:
     """How the newest model stands to the others by the accepting judge, and where that judge may not be believed."""
-    judged = read_judged(model, MODELS)
-    if judged is None:
+    told = judged(model, MODELS)
+    if told is None:
         return
-    for found in judged.against:
+    for found in told.against:
         yield f"judge      {found.line}"
-    if axes := ", ".join(judged.may_not_decide).replace("_", " "):
-        yield f"           the judge ({judged.judge}) failed its own examination on: {axes}"
+    if axes := ", ".join(told.may_not_decide).replace("_", " "):
+        yield f"           the judge ({told.judge}) failed its own examination on: {axes}"
 
 
 def _said(model: str) -> Iterator[str]:

@@ -254,3 +254,9 @@ def test_prefect_is_told_so_in_this_folder_too() -> None:
     assert settings["server"]["analytics_enabled"] is False
     assert settings["results"]["default_serializer"] == "json"
     assert settings["home"].startswith("var/")
+
+
+def test_the_closing_summary_loads_no_numbers() -> None:
+    code = "import sys, tasks.report; print([name for name in ('numpy', 'torch', 'pyarrow') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

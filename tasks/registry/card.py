@@ -8,7 +8,6 @@ from typing import Any
 
 from tasks import outcomes, report
 from tasks.chat import is_taught_to_chat
-from tasks.judging.comparing.told import read_judged
 from tasks.registry.evidence import Lock, rows_by
 
 CLEAN, MIXTURE = Path("data/clean"), Path("data/mixture")
@@ -131,7 +130,7 @@ def _tasks(name: str) -> Iterator[str]:
 
 def _judged(name: str) -> Iterator[str]:
     """How it stands to the other models by the accepting judge, and how far that judge may be believed."""
-    judged = read_judged(name, report.MODELS)
+    judged = report.judged(name, report.MODELS)
     if judged is None:
         return
     for against in judged.against:

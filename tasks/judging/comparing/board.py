@@ -1,12 +1,16 @@
 """What a leaderboard holds: models, how often each beats each, the axes, and what became of all that was asked."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from tasks.evaluation.intervals import Score
-from tasks.judging.records import Status
+if TYPE_CHECKING:  # for whoever only reads the figures back: these import numpy
+    from tasks.evaluation.intervals import Score
+    from tasks.judging.records import Status
 
 ALL = ""  # the kind of a comparison over every kind
 OVERLAP = 0.05  # the least share of pairs in which the usually shorter answer is the longer one

@@ -1,15 +1,11 @@
 """How a model came out against the others, read back from the figures of the stages `judge` and `calibrate`."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tasks.judging.comparing.board import outcome
 from tasks.judging.report.scorecard import may_not_decide
-
-METRICS, SCORECARD = Path("metrics/judge.json"), Path("metrics/judge_scorecard.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +48,13 @@ class Judged:
     may_not_decide: tuple[str, ...]
 
 
-def read_judged(model: str, others: Iterable[str]) -> Judged | None:
-    """What was said of a model, beside each of the others that it was compared with; None where nothing was judged."""
-    figures = _figures(METRICS)
+def read_judged(
+    figures: Mapping[str, Any], scorecard: Mapping[str, Any], model: str, others: Iterable[str]
+) -> Judged | None:
+    """What was said of a model, beside each of the others that it was compared with; None where nothing was judged.
+
+    figures, scorecard: of the stages `judge` and `calibrate`.
+    """
     judge = figures.get("judge")
     if judge is None:
         return None
@@ -62,12 +62,8 @@ def read_judged(model: str, others: Iterable[str]) -> Judged | None:
         judge=judge,
         coverage=figures["judge_coverage"],
         against=tuple(read_against(figures, model, others)),
-        may_not_decide=tuple(may_not_decide(_figures(SCORECARD), judge)),
+        may_not_decide=tuple(may_not_decide(scorecard, judge)),
     )
-
-
-def _figures(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def read_against(figures: Mapping[str, Any], model: str, others: Iterable[str]) -> list[Against]:

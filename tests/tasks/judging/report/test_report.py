@@ -8,8 +8,8 @@ import pytest
 from tasks.evaluation.intervals import Bootstrap
 from tasks.judging.comparison import leaderboard
 from tasks.judging.records import Item, PairRecord, ScoreRecord, Winner
-from tasks.judging.report import write_report
 from tasks.judging.report.examples import best_and_worst, find_examples, flipped
+from tasks.judging.report.page import write_report
 from tasks.judging.report.scorecard import may_not_decide, read_scorecards
 from tasks.judging.rubric import Rubric, load_rubric
 from tests.conftest import ROOT
