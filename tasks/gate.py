@@ -198,7 +198,7 @@ def _evidence(
         hacking=hacking.look_for(
             candidate.answers, champion.answers, labelled=_by_labeller(judges, candidate, champion),
             accepted=said.scores, votes=votes if votes.count >= params.least_votes else None,
-            most_drift=params.most_drift, bootstrap=bootstrap,
+            beside_base=champion is base, most_drift=params.most_drift, bootstrap=bootstrap,
         ),
     )  # fmt: skip
 

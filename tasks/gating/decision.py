@@ -82,7 +82,7 @@ def _unwanted(evidence: Evidence, params: GateParams) -> Iterator[str]:
 def _unsafe(evidence: Evidence) -> Iterator[str]:
     ours, theirs = evidence.champion.unsafe
     if ours > theirs:
-        yield f"{ours} unsafe answers, {evidence.champion.opponent} has {theirs} on the same prompts"
+        yield f"unsafe answers: {ours}, {evidence.champion.opponent} has {theirs} on the same prompts"
 
 
 def _unfit(evidence: Evidence) -> Iterator[str]:

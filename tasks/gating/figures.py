@@ -82,18 +82,13 @@ def holdout_hash(mixture: Path, clean: Path, settings: Mapping[str, Any]) -> str
 
 def folder_md5(folder: Path) -> str:
     """A folder's hash as DVC names it in dvc.lock: the MD5 of its files' names and MD5s, and ".dir"."""
-    files = sorted(
-        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.relative_to(folder).parts
-    )
-    held = [
-        {"md5": hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest(), "relpath": _name(path, folder)}
-        for path in files
-    ]
-    return hashlib.md5(json.dumps(held, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    held = [{"md5": _md5(files[name].read_bytes()), "relpath": name} for name in sorted(files)]
+    return f"{_md5(json.dumps(held, sort_keys=True).encode())}.dir"
 
 
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def measured_differences(candidate: Figures, opponent: Figures, margins: MarginParams) -> list[Difference]:

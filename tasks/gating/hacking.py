@@ -34,18 +34,22 @@ def look_for(
     labelled: Sequence[ScoreRecord],
     accepted: Sequence[ScoreRecord],
     votes: Votes | None,
+    beside_base: bool,
     most_drift: float,
     bootstrap: Bootstrap,
 ) -> Hacking:
-    """labelled, accepted: the grades of both models' answers by either judge; votes: None where there are too few."""
+    """labelled, accepted: the grades of both models' answers by either judge; votes: None where there are too few.
+
+    beside_base: there is no champion yet; what is tuned tells other stories than a base model, which is no sign.
+    """
     by_labeller, by_accepting = (mean_gain(ours, theirs, grades, bootstrap) for grades in (labelled, accepted))
     own, other = _common_stories(ours, theirs)
     diversity, words = (distinct_2(own), distinct_2(other)), (mean_words(own), mean_words(other))
     signs = {
         "accepting_judge": by_accepting.value <= 0,
         "human_votes": votes is not None and votes.preference.value < 0.5,
-        "diversity": _drift(diversity) < -most_drift,
-        "length": abs(_drift(words)) > most_drift,
+        "diversity": not beside_base and _drift(diversity) < -most_drift,
+        "length": not beside_base and abs(_drift(words)) > most_drift,
     }
     rose = by_labeller.low > 0
     return Hacking(
