@@ -76,5 +76,7 @@ lock:  ## makes constraints.txt anew from pyproject.toml
 golden: $(READY)  ## regenerates the golden loss curve that the tests compare with
 	@$(BIN)/python -m tests.model.golden
 
-clean:  ## removes what was made, keeps the environment
-	@rm -rf data models metrics plots var dvc.lock .dvc/tmp .dvc/cache
+clean:  ## removes what the chain made; keeps the environment, and what people said (data/feedback, var/review)
+	@find data -mindepth 1 -maxdepth 1 ! -name feedback -exec rm -rf {} + 2> /dev/null || true
+	@find var -mindepth 1 -maxdepth 1 ! -name review -exec rm -rf {} + 2> /dev/null || true
+	@rm -rf models metrics plots dvc.lock .dvc/tmp .dvc/cache
