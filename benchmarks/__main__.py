@@ -7,7 +7,15 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from benchmarks import generation, judging_endpoint, judging_heuristic, noop, review_load, training
+from benchmarks import (
+    gate_false_promotion,
+    generation,
+    judging_endpoint,
+    judging_heuristic,
+    noop,
+    review_load,
+    training,
+)
 
 RESULTS = Path("benchmarks/results.json")
 MEASUREMENTS = (
@@ -18,6 +26,7 @@ MEASUREMENTS = (
     training.finetune_vs_pretrain,
     review_load.review_submit_p95_sqlite,
     review_load.review_submit_p95_postgresql,
+    gate_false_promotion.gate_false_promotion,
 )
 
 
