@@ -11,10 +11,12 @@ from tasks.provenance.batches import batch_files
 from tasks.provenance.held import Held
 from tasks.provenance.locked import FoundLock
 from tasks.provenance.way import Learnt, Locked, Preferences, Source
+from tasks.records import FEEDBACK_SOURCE
 from tasks.registry.evidence import Lock, rows_by
 
 PAIRS, MIXTURE, CLEAN = "data/pairs", "data/mixture", "data/clean"
 REJECTED = "rejected"  # the Parquet file of a folder that holds what was left out
+OF_PEOPLE = "answers that people corrected or rated highly"
 MOST_ORIGINS = 4  # that are told by name
 
 
@@ -91,7 +93,8 @@ def _instructions(files: Mapping[str, Path], lock: Lock) -> Iterator[Source]:
         rows.setdefault(key, Counter()).update(counts)
         origins.setdefault(key, set()).add(origin)
     for (task, source, licence), counts in sorted(rows.items()):
-        what = _what(declared.get(source), origins[task, source, licence])
+        of_people = source == FEEDBACK_SOURCE
+        what = OF_PEOPLE if of_people else _what(declared.get(source), origins[task, source, licence])
         yield Source(name=source, task=task, licence=licence, what=what, rows=dict(counts))
 
 

@@ -25,10 +25,11 @@ def runs_of(client: "MlflowClient", version: Any, lock: Lock) -> Runs:
     missing = [stage for stage in lock.stages if stage not in done]
     experiment, until = chain.info.experiment_id, version.creation_timestamp
     earlier = [run for stage in missing for run in _earlier(client, experiment, stage, lock, until_ms=until)]
+    order = {stage: at for at, stage in enumerate(lock.stages)}
     stages = [*(_run(run, is_of_chain=False) for run in earlier), *(_run(run, is_of_chain=True) for run in own)]
     return Runs(
         chain=_run(chain, is_of_chain=True),
-        stages=tuple(sorted(stages, key=lambda run: run.started)),
+        stages=tuple(sorted(stages, key=lambda run: (run.started, order.get(run.stage, len(order))))),
         pipeline_run=chain.data.tags.get("pipeline_run"),
         also=tuple(_also(client, experiment, version)),
     )

@@ -24,6 +24,8 @@ def short(value: str | None) -> str:
 
 def counts(found: Mapping[str, int]) -> str:
     """Names with their counts, the most first."""
+    if not found:
+        return "none"
     return ", ".join(f"{name} {count:,}" for name, count in sorted(found.items(), key=lambda one: (-one[1], one[0])))
 
 
@@ -79,8 +81,8 @@ def event_line(event: Event) -> str:
 
 
 def file_line(file: BatchFile) -> str:
-    people = len(file.reviewers)
-    return f"{file.file}: {file.decisions:,} decisions of {people} {'person' if people == 1 else 'people'}"
+    """A file of a batch, and how many decided."""
+    return f"{file.file}: {many(file.decisions, 'decision')} of {many(len(file.reviewers), 'reviewer')}"
 
 
 def file_lines(file: BatchFile) -> list[str]:
@@ -102,8 +104,12 @@ def rows_told(source: Source) -> str:
     return ", ".join(f"{split} {count:,}" for split, count in rows)
 
 
+def many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def learnt_told(preferences: int, examples: int) -> str:
-    return f"{preferences:,} preferences and {examples:,} examples"
+    return f"{many(preferences, 'preference')} and {many(examples, 'example')}"
 
 
 def learnt_line(one: Learnt) -> str:
@@ -115,7 +121,8 @@ def learnt_line(one: Learnt) -> str:
     for file in one.files:
         for name, count in file.reviewers.items():
             reviewers[name] = reviewers.get(name, 0) + count
-    return f"{told} of {sum(file.decisions for file in one.files):,} decisions: {counts(reviewers)}"
+    decisions = many(sum(file.decisions for file in one.files), "decision")
+    return f"{told} of {decisions} by {counts(reviewers)}"
 
 
 def _part(name: str) -> str:

@@ -63,7 +63,7 @@ def test_what_it_learnt_from(registered: Path) -> None:
     assert found.instructions is not None
     instructions = {source.name: (source.licence, source.what, source.rows) for source in found.instructions}
     assert instructions["own-questions"] == ("CC0-1.0", "questions/*.jsonl", {"train": 1})
-    assert instructions["feedback"] == ("CC0-1.0", "feedback: b/1", {"train": 1})
+    assert instructions["feedback"] == ("CC0-1.0", "answers that people corrected or rated highly", {"train": 1})
     (corpus,) = found.corpus or ()
     assert (corpus.name, corpus.licence, corpus.what) == (
         "storybook-written",
@@ -151,8 +151,8 @@ def test_the_tree_names_every_part(registered: Path) -> None:
     text = text_of(found)
     for part in (
         "fledgling version 1 (candidate): the finetuned model", "gate: undecided beside base", "a chain",
-        "dvc exp apply fledgling-", "someone/stories at abc123", "batch b: 2 preferences and 1 examples of 4 decisions",
-        "judge heuristic-a@1: 3", "not learnt from: tie 1", found.model.model_md5[:8],
+        "dvc exp apply fledgling-", "someone/stories at abc123", "judge heuristic-a@1: 3", "not learnt from: tie 1",
+        "batch b: 2 preferences and 1 example of 4 decisions by reader-abc123 4", found.model.model_md5[:8],
     ):  # fmt: skip
         assert part in text
 

@@ -68,8 +68,8 @@ def write(folder: Path, rows: list[Feedback], *, name: str = "b", sha256: str = 
     manifest = Manifest(
         batch="b", number=1, file=path.name, sha256=sha256 or hashlib.sha256(text.encode()).hexdigest(),
         rows=len(rows), source="labelled", published=date(2026, 11, 20), collected=date(2026, 11, 22),
-        kinds=Counter(row.kind for row in rows), tasks={}, splits={}, purposes={}, reviewers={}, judges=(), left_out=(),
-        agreement={}, settings={},
+        kinds=Counter(row.kind for row in rows), tasks={}, splits={}, purposes={},
+        reviewers=Counter(row.reviewer for row in rows), judges=(), left_out=(), agreement={}, settings={},
     )  # fmt: skip
     manifest_of(path).write_text(manifest.text)
     return path
