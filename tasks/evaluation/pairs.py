@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from tasks.evaluation.spread import spread
 from tasks.json_lines import json_object, read_lines
 from tasks.stage import UserError
 
@@ -34,8 +35,7 @@ def read_pairs(path: Path, *, most: int) -> list[MinimalPair]:
     pairs = list(_pairs(path))
     if not pairs:
         raise UserError(f"{path}: holds no pair")
-    step = max(1, len(pairs) / most)
-    return [pairs[int(at * step)] for at in range(min(most, len(pairs)))]
+    return spread(pairs, most)
 
 
 def _pairs(path: Path) -> Iterator[MinimalPair]:

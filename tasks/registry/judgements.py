@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tasks.evaluation.spread import spread
 from tasks.judging.comparing.matches import Match, find_matches
 from tasks.judging.kept import read_items, read_pairs, read_rankings, read_scores
 from tasks.judging.records import STORY, Item, PairRecord, RankRecord, ScoreRecord
@@ -211,8 +212,7 @@ def _sample(answers: Sequence[Item]) -> Iterator[Item]:
     """Some answers of each kind, evenly spread over the prompts."""
     for kind in dict.fromkeys(item.kind for item in answers):
         own = [item for item in answers if item.kind == kind]
-        count = min(len(own), STORIES_SHOWN if kind == STORY else OTHERS_SHOWN)
-        yield from (own[at * len(own) // count] for at in range(count))
+        yield from spread(own, STORIES_SHOWN if kind == STORY else OTHERS_SHOWN)
 
 
 def _traced(client: "MlflowClient", experiment: str, version: str) -> set[str]:

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tasks.evaluation.intervals import Bootstrap
+from tasks.evaluation.spread import spread
 from tasks.judging.examination.rows import json_lines, text_field
 from tasks.judging.examination.scorecard import Check, Limit, not_run
 from tasks.judging.examination.verdicts import Answered, Question, ask, of_scores
@@ -23,7 +24,6 @@ from tasks.stage import UserError
 
 KIND = "assistant"
 _LABELS: dict[str, Winner] = {"a": "first", "b": "second", "tie": "tie"}
-Told = TypeVar("Told", bound="Opinion")
 _PUBLISHED = "GPT-3.5 agrees with the majority on 69.8 %, as published"
 
 
@@ -190,12 +190,6 @@ def _among(labels: Sequence[Winner]) -> float:
     """The share of pairs of people who said the same."""
     told = [first == second for first, second in combinations(labels, 2)]
     return sum(told) / len(told)
-
-
-def spread(opinions: Sequence[Told], most: int) -> list[Told]:
-    """At most so many of them, evenly spread."""
-    step = max(1.0, len(opinions) / most)
-    return [opinions[int(at * step)] for at in range(min(most, len(opinions)))]
 
 
 def _not_named(names: Sequence[str], limit: Limit, parameter: str) -> list[Check]:

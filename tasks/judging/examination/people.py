@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from tasks.evaluation.intervals import Bootstrap, Score
-from tasks.judging.examination.agreement import Opinion, WithPeople, spread
+from tasks.evaluation.spread import spread
+from tasks.judging.examination.agreement import Opinion, WithPeople
 from tasks.judging.examination.scorecard import Check, not_run
 from tasks.judging.examination.verdicts import Question
 from tasks.judging.judge import Judge
@@ -136,8 +137,9 @@ def _pair_checks(judge: Judge, rubric: Rubric, reviews: Reviews, *, most: int, b
     if not reviews.compared:
         return [not_run(name, note="nobody has compared answers of this project's own yet") for name in PAIR_ROWS]
     some = spread(reviews.compared, most)
-    answered = _answered(judge, rubric, some)
-    people, alike = _people(reviews.votes, bootstrap), sum(_kept(one, judge) is not None for one in some)
+    kept = [_kept(one, judge) for one in some]
+    answered = _answered(judge, rubric, some, kept)
+    alike = sum(record is not None for record in kept)
     said = f"with one of the reviewers; {alike} of {len(some)} verdicts kept, the others asked anew"
     longer = "a baseline on the pairs that have a verdict: what picking the longer one scores"
     return [
@@ -148,13 +150,12 @@ def _pair_checks(judge: Judge, rubric: Rubric, reviews: Reviews, *, most: int, b
             note=longer,
         ),
         answered.coverage("reviewers_coverage", bootstrap),
-        *people,
+        *_people(reviews.votes, bootstrap),
     ]  # fmt: skip
 
 
-def _answered(judge: Judge, rubric: Rubric, some: Sequence[Compared]) -> WithPeople:
+def _answered(judge: Judge, rubric: Rubric, some: Sequence[Compared], kept: Sequence[PairRecord | None]) -> WithPeople:
     """What the judge says of the pairs: as it was kept, else asked anew."""
-    kept = [_kept(one, judge) for one in some]
     open_ = [one.pair for one, record in zip(some, kept, strict=True) if record is None]
     new = iter(judge.compare(open_, rubric) if open_ else ())
     questions = [Question(pair=one.pair, better=one.majority, group=one.group, kind="") for one in some]
@@ -236,9 +237,7 @@ def _rating_checks(
 
 def _first_items(rated: Sequence[Rated], most: int) -> list[Rated]:
     """The ratings of at most so many answers, evenly spread."""
-    ids = list(dict.fromkeys(one.item.id for one in rated))
-    step = max(1.0, len(ids) / most)
-    wanted = {ids[int(at * step)] for at in range(min(most, len(ids)))}
+    wanted = set(spread(list(dict.fromkeys(one.item.id for one in rated)), most))
     return [one for one in rated if one.item.id in wanted]
 
 
