@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 
-from fledgling.platform.api import DEPLOYMENTS, POOL, answers
+from fledgling.platform.api import NAMES, POOL, answers
+
+GOES_ON = ("release",)
 
 
 def work() -> None:
@@ -16,24 +18,32 @@ def work() -> None:
     api = os.environ["PREFECT_API_URL"]
     while not answers(f"{api}/health"):
         time.sleep(0.3)
-    _close_dead_runs(api)
+    close_dead_runs(api)
     arguments = ["worker", "start", "--pool", POOL, "--type", "process", "--name", "here"]
     os.execv(sys.executable, [sys.executable, "-m", "prefect", *arguments])  # noqa: S606
 
 
-def _close_dead_runs(api: str) -> None:
-    """Marks as crashed what ran under an earlier worker: it is dead, and would keep the one slot from the next."""
-    found = _post(
-        f"{api}/flow_runs/filter",
-        {
-            "deployments": {"name": {"any_": [name.partition("/")[2] for name in DEPLOYMENTS]}},
-            "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}},
-        },
-    )
-    for run in found:
-        state = {"type": "CRASHED", "name": "Crashed", "message": "The platform was stopped while this ran."}
-        _post(f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": run["state_type"] == "CANCELLING"})
-        sys.stdout.write(f"run {run['name']}: was stopped with the platform, closed as crashed\n")
+def close_dead_runs(api: str) -> None:
+    """Marks as crashed what ran under an earlier worker: it is dead, and would keep the one slot from the next.
+
+    A release goes on instead: what a person approved is kept with its run.
+    """
+    crashed = {"type": "CRASHED", "name": "Crashed", "message": "The platform was stopped while this ran."}
+    again = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": crashed["message"]}
+    for name in NAMES:
+        for run in _unfinished(api, name):
+            is_cancelled = run["state_type"] == "CANCELLING"
+            goes_on = name in GOES_ON and not is_cancelled
+            wanted = {"state": again if goes_on else crashed, "force": is_cancelled}
+            _post(f"{api}/flow_runs/{run['id']}/set_state", wanted)
+            told = "goes on" if goes_on else "closed as crashed"
+            sys.stdout.write(f"run {run['name']}: was stopped with the platform, {told}\n")
+
+
+def _unfinished(api: str, deployment: str) -> list[dict[str, Any]]:
+    states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+    asked = {"deployments": {"name": {"any_": [deployment]}}, "flow_runs": {"state": states}}
+    return list(_post(f"{api}/flow_runs/filter", asked))
 
 
 def _post(url: str, body: Mapping[str, Any]) -> Any:

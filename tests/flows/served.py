@@ -41,6 +41,7 @@ def prefect_environment(folder: Path) -> dict[str, str]:
         "PREFECT_HOME": str(folder / "var" / "prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PYTHONWARNINGS": "ignore",
@@ -69,6 +70,9 @@ class Server:
                 subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
             )
 
+    def start_worker(self) -> None:
+        self.start("worker", "start", "--pool", "fledgling", "--type", "process", "--name", "here")
+
     def prefect(self, *arguments: str) -> None:
         """Runs a command of Prefect's, which must succeed."""
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
@@ -79,11 +83,10 @@ class Server:
 
     def ask(self, path: str, body: Any = None) -> Any:
         """The answer to a GET, or to a POST where there is a body; asked again where SQLite was locked (503)."""
-        url = f"{self.api}{path}"
-        send = partial(httpx.get, url, timeout=30) if body is None else partial(httpx.post, url, json=body, timeout=30)
 
         def answer() -> httpx.Response | None:
-            found = send()
+            with httpx.Client(base_url=self.api, timeout=30) as client:
+                found = client.get(path) if body is None else client.post(path, json=body, headers=_csrf(client))
             return None if found.status_code == 503 else found
 
         return wait_for(answer, limit_s=60, what=path, every_s=0.5).raise_for_status().json()
@@ -114,6 +117,11 @@ class Server:
         state = self.state(run)
         return state if state in allowed else None
 
+    def send_form(self, run: str, form: dict[str, Any]) -> str:
+        """Sends the form that a run waits for; ACCEPT, or REJECT and why."""
+        told = self.ask(f"/flow_runs/{run}/resume", {"run_input": form})
+        return " ".join(filter(None, (told["status"], told["details"].get("reason"))))
+
     def says(self, run: str, text: str) -> None:
         """Waits until a run's log holds the text: lines come after the run's end too."""
         wait_for(lambda: text in self.lines(run), limit_s=30, what=f"{text!r} of {run}", every_s=0.5)
@@ -128,6 +136,11 @@ class Server:
         return list(self.ask("/events/filter", {"filter": {"event": {"name": [name]}}})["events"])
 
 
+def _csrf(client: httpx.Client) -> dict[str, str]:
+    token = client.get("/csrf-token", params={"client": "tests"}).raise_for_status().json()["token"]
+    return {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"}
+
+
 @contextlib.contextmanager
 def served(folder: Path, environment: dict[str, str] | None = None) -> Iterator[Server]:
     """A server with everything deployed and a worker, for the length of the block."""
@@ -138,7 +151,7 @@ def served(folder: Path, environment: dict[str, str] | None = None) -> Iterator[
         wait_for(lambda: answers(f"{server.api}/health"), limit_s=120, what="the server", every_s=0.5)
         server.prefect("work-pool", "create", "fledgling", "--type", "process")
         server.prefect("deploy", "--all")
-        server.start("worker", "start", "--pool", "fledgling", "--type", "process", "--name", "here")
+        server.start_worker()
         yield server
     finally:
         for process in reversed(server.processes):

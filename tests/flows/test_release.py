@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -80,17 +79,6 @@ def asked(server: Server, version: str | None) -> str:
     return run
 
 
-def resume(server: Server, run: str, answer: dict[str, Any]) -> str:
-    """Sends the form; what the server says to it: ACCEPT, or REJECT and why."""
-
-    def send() -> httpx.Response | None:
-        sent = httpx.post(f"{server.api}/flow_runs/{run}/resume", json={"run_input": answer}, timeout=60)
-        return None if sent.status_code == 503 else sent  # SQLite: somebody else wrote meanwhile
-
-    told = wait_for(send, limit_s=60, what="an answer to the form", every_s=0.5).raise_for_status().json()
-    return " ".join([told["status"], str(told["details"].get("reason") or "")])
-
-
 def processes_of(server: Server) -> list[psutil.Process]:
     """The processes of flow runs."""
     found = []
@@ -128,7 +116,7 @@ def test_the_form_shows_the_evidence_and_no_process_waits(server: Server) -> Non
 )
 def test_a_bad_form_is_refused_and_the_run_waits_on(server: Server, answer: dict[str, Any], why: str) -> None:
     run = server.runs("release")[0]["id"]
-    told = resume(server, run, answer)
+    told = server.send_form(run, answer)
     assert told.startswith("REJECT ")
     assert why in told
     assert server.state(run) == "PAUSED"
@@ -136,7 +124,7 @@ def test_a_bad_form_is_refused_and_the_run_waits_on(server: Server, answer: dict
 
 def test_approved_it_is_the_champion(server: Server) -> None:
     run = server.runs("release")[0]["id"]
-    assert resume(server, run, APPROVED).startswith("ACCEPT")
+    assert server.send_form(run, APPROVED) == "ACCEPT"
     assert server.wait_until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED", server.lines(run)
     assert named() == {"champion": 1, "previous_champion": None}
     held = champion()
@@ -150,7 +138,7 @@ def test_approved_it_is_the_champion(server: Server) -> None:
 def test_declined_nothing_moves_and_the_version_says_so(server: Server) -> None:
     run = asked(server, "2")
     assert "The champion is version 1" in server.ask(f"/flow_runs/{run}/input/suspended-version-2-description")
-    assert resume(server, run, {"decision": "decline", "by": "ben", "comment": "too short"}).startswith("ACCEPT")
+    assert server.send_form(run, {"decision": "decline", "by": "ben", "comment": "too short"}) == "ACCEPT"
     assert server.wait_until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED", server.lines(run)
     assert named() == {"champion": 1, "previous_champion": None}
     assert (tags(2)["gate_declined_by"], tags(2)["gate_declined_comment"]) == ("ben", "too short")
@@ -160,7 +148,7 @@ def test_killed_while_the_champion_moves_it_is_finished_without_asking_again(ser
     (project / "held").unlink(missing_ok=True)
     (project / "hold").write_text("")
     run = asked(server, None)  # the candidate
-    assert resume(server, run, APPROVED).startswith("ACCEPT")
+    assert server.send_form(run, APPROVED) == "ACCEPT"
     wait_for((project / "held").exists, limit_s=60, what="the middle of the move", every_s=0.1)
     assert named() == {"champion": 3, "previous_champion": 1}
     (process,) = processes_of(server)
@@ -185,13 +173,6 @@ def newer(server: Server, run: str) -> list[dict[str, Any]]:
     return [found for found in server.runs("release") if found["parameters"].get("approved_in") == run]
 
 
-def test_a_killed_run_that_somebody_retries_does_not_ask_again_either(server: Server) -> None:
-    (run,) = [found["id"] for found in server.runs("release") if found["state_type"] == "CRASHED"]
-    server.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}})
-    assert server.wait_until(run, "COMPLETED", "PAUSED", "FAILED") == "COMPLETED", server.lines(run)
-    server.says(run, "version 3 is the champion already")
-
-
 def test_rolled_back_the_one_before_is_the_champion(server: Server) -> None:
     run = server.run("rollback", by="ada", reason="it repeats itself")
     assert server.wait_until(run) == "COMPLETED", server.lines(run)
@@ -202,3 +183,27 @@ def test_rolled_back_the_one_before_is_the_champion(server: Server) -> None:
     assert (tags(3)["rolled_back_by"], tags(3)["rolled_back_reason"]) == ("ada", "it repeats itself")
     (event,) = wait_for(lambda: server.events("fledgling.model.rolled_back"), limit_s=30, what="it", every_s=0.5)
     assert event["payload"]["version"] == 1
+
+
+def test_killed_with_its_worker_it_goes_on_where_the_platform_starts_again(server: Server, project: Path) -> None:
+    from fledgling.platform.worker import close_dead_runs
+
+    (project / "held").unlink()
+    (project / "hold").write_text("")
+    run = asked(server, "2")
+    assert server.send_form(run, APPROVED) == "ACCEPT"
+    wait_for((project / "held").exists, limit_s=60, what="the middle of the move", every_s=0.1)
+    worker = server.processes.pop()
+    for process in (worker, *processes_of(server)):
+        process.send_signal(signal.SIGKILL)
+    worker.wait(10)
+    (project / "hold").unlink()
+    assert server.state(run) == "RUNNING"
+
+    close_dead_runs(server.api)
+    server.start_worker()
+    assert server.wait_until(run, "COMPLETED", "PAUSED", "FAILED", "CRASHED") == "COMPLETED", server.lines(run)
+    assert named() == {"champion": 2, "previous_champion": 1}
+    held = champion()
+    assert held is not None
+    assert held.version == 2
