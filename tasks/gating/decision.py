@@ -50,7 +50,7 @@ def decide(evidence: Evidence, params: GateParams) -> Decision:
     if evidence.is_champion:
         return Decision(outcome="undecided", reasons=(f"the candidate is the champion, {evidence.champion.opponent}",))
     worse = [*_lost(evidence), *_beyond(evidence), *_unwanted(evidence, params), *_unsafe(evidence)]
-    unknown = [*_unfit(evidence), *_incomparable(evidence), *_too_few(evidence, params), *_not_won(evidence)]
+    unknown = [*_unfit(evidence), *_incomparable(evidence), *_too_few(evidence, params), *_not_won(evidence, params)]
     if worse or unknown:
         return Decision(outcome="rejected" if worse else "undecided", reasons=(*worse, *unknown))
     return Decision(outcome="promote", reasons=tuple(_won(evidence, params)))
@@ -113,8 +113,8 @@ def _too_few(evidence: Evidence, params: GateParams) -> Iterator[str]:
             )
 
 
-def _not_won(evidence: Evidence) -> Iterator[str]:
-    for contest in evidence.against:
+def _not_won(evidence: Evidence, params: GateParams) -> Iterator[str]:
+    for contest in _to_be_beaten(evidence, params):
         rate = contest.verdicts.length_controlled
         if math.isnan(rate.value):
             yield f"nothing is known of equal lengths against {contest.opponent}"
@@ -123,6 +123,10 @@ def _not_won(evidence: Evidence) -> Iterator[str]:
                 f"level with {contest.opponent} at equal lengths: {_rate(rate)} of {contest.verdicts.decisive} "
                 f"decisive pairs; {_more(contest.verdicts)}"
             )
+
+
+def _to_be_beaten(evidence: Evidence, params: GateParams) -> Sequence[Contest]:
+    return evidence.against if params.beat_base else evidence.against[:1]
 
 
 def _more(verdicts: Verdicts) -> str:
@@ -135,7 +139,7 @@ def _won(evidence: Evidence, params: GateParams) -> Sequence[str]:
     rates = [
         f"beats {contest.opponent} at equal lengths: {_rate(contest.verdicts.length_controlled)} of "
         f"{contest.verdicts.decisive} decisive pairs"
-        for contest in evidence.against
+        for contest in _to_be_beaten(evidence, params)
     ]
     votes = evidence.champion.votes
     if votes.count >= params.least_votes:

@@ -31,6 +31,7 @@ class GateParams(Params):
     """What a candidate must show to be promoted."""
 
     automatic: bool  # the flow `improve` promotes by itself; else a person approves
+    beat_base: bool  # false: beside a champion it is enough not to lose to base, whose stories are much shorter
     prompts: int = Field(ge=1)  # of the hold-out, with a verdict: with fewer nothing is decided
     least_votes: int = Field(ge=1)  # of people, on answers to hold-out prompts; with fewer they do not count
     least_preference: float = Field(ge=0, le=0.5)

@@ -12,7 +12,8 @@ from tasks.gating.votes import Votes
 
 PARAMS = GateParams.model_validate(
     {
-        "automatic": False, "prompts": 80, "least_votes": 20, "least_preference": 0.45, "most_drift": 0.1,
+        "automatic": False, "beat_base": True, "prompts": 80, "least_votes": 20, "least_preference": 0.45,
+        "most_drift": 0.1,
         "margins": {
             name: {
                 "bits_per_byte": bits, "axis": 0.25, "axes": {"coherence": 1.0},

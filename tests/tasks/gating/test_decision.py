@@ -130,6 +130,17 @@ def test_a_judge_that_failed_on_an_axis_may_not_decide() -> None:
     assert "was not examined" in decided(is_examined=False).reasons[0]
 
 
+def test_base_need_not_be_beaten_where_the_parameters_say_so() -> None:
+    params = PARAMS.model_copy(update={"beat_base": False})
+    level, worse = (contest("base", verdicts=verdicts(rate)) for rate in (0.5, 0.3))
+    assert decide(evidence(base=level), PARAMS).outcome == "undecided"
+    found = decide(evidence(base=level), params)
+    assert found.outcome == "promote"
+    assert not any("beats base" in reason for reason in found.reasons)
+    assert decide(evidence(base=worse), params).outcome == "rejected"
+    assert decide(evidence(against=(level,)), params).outcome == "undecided"  # base in the place of a champion
+
+
 def test_what_is_worse_goes_before_what_is_open() -> None:
     found = decided(contest(verdicts=verdicts(0.5), unsafe=(3, 0)), is_examined=False)
     assert found.outcome == "rejected"
