@@ -89,7 +89,7 @@ class Lock:
 
         What the gate says is left out: beside another champion it says something else of the same model.
         """
-        of_gate = {out["path"] for out in self._stages.get(GATE, {}).get("outs", ())}
+        of_gate = self.made(GATE)
         outs = [(path, md5) for path, md5 in self.outs.items() if path not in of_gate]
         chosen = sorted((path, md5) for path, md5 in outs if path.startswith(EVIDENCE))
         return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()
