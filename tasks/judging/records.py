@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from tasks.judging.rubric import Part
@@ -42,7 +43,7 @@ class Item:
         """The part of the rubric that it is judged by."""
         return "story" if self.kind == STORY else "task"
 
-    @property
+    @cached_property
     def id(self) -> str:
         """First 16 hex digits of the SHA-256 of what a judge can see of it: equal texts are judged once."""
         seen = [self.kind, self.prompt, self.answer, list(self.references), self.document, dict(self.constraints)]

@@ -8,6 +8,7 @@ task and the models.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class Candidate:
         """What a batch is balanced over: the kind of task and the models."""
         return self.answers[0].kind, tuple(sorted(answer.by for answer in self.answers))
 
-    @property
+    @cached_property
     def together(self) -> frozenset[tuple[str, ...]]:
         return together([answer.id for answer in self.answers])
 

@@ -32,6 +32,11 @@ class Placed:
     refused: Mapping[str, Split]
 
 
+def prepare() -> None:
+    """Loads what `place` computes with: it takes seconds on a busy machine, which no transaction should."""
+    import sklearn.feature_extraction.text  # noqa: F401
+
+
 def place(new: Mapping[str, str], known: Sequence[Known], *, split: Split, jaccard: float) -> Placed:
     """The clusters of new prompts (their texts by id), in their order; all of them are wanted for one split.
 

@@ -93,6 +93,7 @@ def publish(
         params.source, sampled=outputs.sampled, labelled=outputs.labelled, judged=outputs.judged, gated=outputs.gated
     )
     gold = _gold(params, outputs.clean)
+    clusters.prepare()  # on SQLite every answer waits while a batch is written
     with database.session() as session:
         _one_at_a_time(session)
         maker = _Maker(session=session, params=params, now=now, origin=origin)
