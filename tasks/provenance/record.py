@@ -21,11 +21,17 @@ def record(client: "MlflowClient", number: int) -> None:
 
     What can't be told is a warning: the version stands without it.
     """
+    from mlflow.exceptions import MlflowException
+
     try:
-        way = trace_version(client, number)
-    except UserError as error:
-        log.warning("where version %s comes from was not written down: %s", number, error)
-        return
+        _record(client, number)
+    except (UserError, MlflowException, OSError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        log.warning("where version %s comes from was not written down: %s", number, line)
+
+
+def _record(client: "MlflowClient", number: int) -> None:
+    way = trace_version(client, number)
     told = PAGE.with_name(TRACE)
     write_page(PAGE, way)
     write_text(told, way.model_dump_json(indent=2) + "\n")

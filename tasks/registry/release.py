@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tasks.gating.champion import FOLDER, write_champion
+from tasks.provenance.record import record
 from tasks.registry import notice
 from tasks.registry.gated import evidence
 from tasks.registry.versions import CANDIDATE, CHAMPION, NAME, PREVIOUS, aliases, in_one_line, number_of, registry
@@ -148,7 +149,7 @@ def _finish(
     client: "MlflowClient", number: int, *, action: Literal["promoted", "rolled_back"], moved: bool,
     left: int | None = None,
 ) -> Released:  # fmt: skip
-    """Tells the server, then takes the mark of an unfinished move away."""
+    """Tells the server, takes the mark of an unfinished move away, and writes down what became of the versions."""
     _, marked = _pair(client)
     previous = _promoted_over(client, number) if marked == number else marked
     released = Released(name=NAME, version=number, previous=previous, action=action, moved=moved, left=left)
@@ -157,6 +158,9 @@ def _finish(
         client.delete_registered_model_alias(NAME, PREVIOUS)
     elif previous != marked:
         client.set_registered_model_alias(NAME, PREVIOUS, str(previous))
+    for changed in (left, number):
+        if changed is not None:
+            record(client, changed)
     return released
 
 

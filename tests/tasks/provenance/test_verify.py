@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.gating.champion import ANSWERS
+from tasks.provenance.record import PAGE
 from tasks.provenance.verify import verify_version
 from tasks.provenance.version import trace_version
 from tasks.registry import store
@@ -115,6 +116,7 @@ def test_a_lock_that_the_versions_own_commit_holds_otherwise_differs(registered:
 def test_the_answers_of_the_champion_are_looked_at(registered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLEDGLING_RELOAD_URL", raising=False)
     promote("1", by="Ada", despite="a test")
+    assert "promoted</strong> by Ada" in PAGE.read_text()
     assert checked() == {}
     change(Path("champion") / ANSWERS)
     assert checked() == {f"champion/{ANSWERS}": "differs"}
