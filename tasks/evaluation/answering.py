@@ -14,7 +14,7 @@ from tasks.chat import END_OF_TURN, encode_questions, is_taught_to_chat
 from tasks.evaluation.intervals import Floats
 from tasks.evaluation.rows import Row, request
 from tasks.evaluation.task_scores import constraints_of
-from tasks.stage import Params
+from tasks.stage import Params, UserError
 from tasks.tokenizer_kinds import load_tokenizer
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ class Respondent:
         """Answers to the rows; train: the task's training rows, for examples and for the labels there are."""
         if kind == "classification":
             return self._classify(rows, train)
-        examples = self._examples(train)
-        stories = [at for at, row in enumerate(rows) if constraints_of(row)]
-        others = [at for at in range(len(rows)) if at not in set(stories)]
         texts = [""] * len(rows)
         cut: set[int] = set()
-        plan = ((others, kind, self.params.temperature), (stories, "story", self.params.story_temperature))
-        for places, limit, temperature in plan:
+        plan = ((False, kind, self.params.temperature), (True, "story", self.params.story_temperature))
+        for of_stories, limit, temperature in plan:
+            places = [at for at, row in enumerate(rows) if bool(constraints_of(row)) == of_stories]
+            alike = [row for row in train if bool(constraints_of(row)) == of_stories]  # a story is shown stories
+            examples = self._examples(alike)
             told = self._generate([rows[at] for at in places], examples, limit=limit, temperature=temperature)
             for at, (text, is_cut) in zip(places, told, strict=True):
                 texts[at] = text
@@ -160,12 +160,27 @@ class Respondent:
         """Short training rows, drawn at random: long ones would leave no room for a second."""
         if not self.shots:
             return []
-        short = sorted(train, key=lambda row: (len(request(row)), str(row["id"])))[: max(self.shots, len(train) // 4)]
+        short = sorted(train, key=_length)[: max(self.shots, len(train) // 4)]
         drawn = np.random.default_rng(self.seed).permutation(len(short))[: self.shots]
         return [short[at] for at in drawn]
 
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def load_decoder(folder: Path) -> Decoder:
+    """A model folder's decoder in fp32. Raises UserError where it can't be read."""
+    from model.checkpoint import load_model
+
+    try:
+        return load_model(folder)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _length(row: Row) -> tuple[int, str]:
+    """Characters of a row as an example; its id, so that equally long ones have an order."""
+    return len(request(row)) + len(str(row["answer"])), str(row["id"])
 
 
 def respondents(folder: Path, model: Decoder, params: AnsweringParams, *, seed: int) -> list[Respondent]:

@@ -12,6 +12,7 @@ from model.checkpoint import save_model
 from tasks.chat import END_OF_TURN, encode_chat, write_generation_config
 from tasks.evaluation.answering import AnsweringParams, Respondent, respondents
 from tasks.evaluation.rows import request
+from tasks.evaluation.task_scores import constraints_of
 from tasks.tokenizer_kinds import load_tokenizer
 from tests.tasks import small
 
@@ -84,6 +85,20 @@ def test_a_base_model_sees_examples_with_their_answers_and_never_the_one_asked_f
     assert len(shown) == 2
     assert set(shown) <= {f"{request(row)}\nAnswer: {row['answer']}" for row in train}
     assert tuple(calls[0][1]["stop"]) == ()
+
+
+def test_a_base_model_that_is_asked_for_a_story_is_shown_stories(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, rows, train = asked(monkeypatch), of("assistant"), of("assistant", "train")
+    respondent(chat=False, shots=2, context=400).answer("assistant", rows, train)
+    codec = load_tokenizer(small.TOKENIZER)
+    for (prompts, _), of_stories in zip(calls, (False, True), strict=True):
+        first = next(row for row in rows if bool(constraints_of(row)) == of_stories)
+        shown = codec.decode(prompts[0]).removesuffix(f"{request(first)}\nAnswer:")
+        alike = [row for row in train if bool(constraints_of(row)) == of_stories]
+        examples = [f"{request(row)}\nAnswer: {row['answer']}\n\n" for row in alike]
+        assert shown
+        assert any(shown.startswith(one) for one in examples)
+        assert any(shown.endswith(one) for one in examples)
 
 
 def test_story_requests_are_drawn_and_longer_and_everything_else_is_greedy(monkeypatch: pytest.MonkeyPatch) -> None:
