@@ -26,7 +26,11 @@ def check_outs(found: FoundLock, held: Held) -> Iterator[Check]:
         }
         worst = _worst(set(states.values()))
         where = " and ".join(place for place, state in states.items() if state == worst)
-        detail = f"{md5[:8]}: in neither {' nor '.join(states)}" if worst == "missing" else f"{md5[:8]} in {where}"
+        detail = {
+            "ok": f"{md5[:8]} in {where}",
+            "missing": f"{md5[:8]}: in neither {' nor '.join(states)}",
+            "differs": f"other bytes than {md5[:8]} in {where}",
+        }[worst]
         yield Check(what=path, state=worst, detail=detail)
 
 
