@@ -29,10 +29,14 @@ KILLED = """
 import json, os, shutil, signal, sys
 from pathlib import Path
 import mlflow
+from mlflow.store.model_registry import sqlalchemy_store  # imported once for all children
+from mlflow.store.tracking import sqlalchemy_store
+from sqlalchemy.orm import configure_mappers
 from tasks.gating import champion
 from tasks.registry import notice, release
 from tests.tasks.registry.versions import named
 
+configure_mappers()
 move, template, scratch = {move!r}, Path.cwd(), Path(sys.argv[1])
 
 def dying_at(change):
