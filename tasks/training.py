@@ -315,7 +315,7 @@ class Samples:
         The file in var/ goes on over runs and resumes; what was said last at a step is this run's.
         """
         last: dict[tuple[int, str], str] = {}
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_text(encoding="utf-8").split("\n")[:-1]:  # a text may hold other line ends
             told = json.loads(line)
             if told["step"] in steps:
                 last[told["step"], told["prompt"]] = line

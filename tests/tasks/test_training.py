@@ -1,11 +1,13 @@
 """What every training stage shares: where it computes, how a batch is cut, what a checkpoint belongs to, the curve."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models
 
 from model.training import Progress, Result
 from tasks import training
@@ -120,6 +122,18 @@ def test_the_curve_and_the_figures_of_a_run(tmp_path: Path) -> None:
         "step,tokens,train_loss,val_loss\n4,100,3.000000,2.500000\n8,200,2.000000,1.500000\n"
     )
     assert training.run_figures(result) == {"train_tokens": 200, "train_steps": 8, "train_loss": 2.0}
+
+
+def test_samples_may_hold_any_line_ends(workspace: Path) -> None:
+    """json leaves U+0085 and U+2028 as they are, at which `str.splitlines` cuts."""
+    sampling = training.Sampling(prompts=("Once",), max_tokens=4, temperature=0.0, top_p=1.0)
+    codec = Tokenizer(models.BPE())
+    samples = training.Samples(sampling, name="pretrain", prompts=[[5]], codec=codec, stop=None)
+    told = [{"step": step, "prompt": "Once", "text": "a\u2028b\u0085c"} for step in (1, 2, 1)]
+    samples.path.parent.mkdir(parents=True)
+    samples.path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in told), encoding="utf-8")
+    samples.write(Path("samples.jsonl"), steps={1})
+    assert [json.loads(line) for line in Path("samples.jsonl").read_text().split("\n") if line] == told[:1]
 
 
 def test_no_tokenizer_and_a_broken_one_are_one_line(tmp_path: Path) -> None:
