@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.answering import AnsweringParams, respondents
+from tasks.evaluation.answering import AnsweringParams, load_decoder, respondents
 from tasks.evaluation.intervals import Floats
 from tasks.evaluation.stories import StoryParams, ToldStory, write_stories
 from tasks.evaluation.task_suite import Task, TaskAnswers, answer_tasks
@@ -119,7 +119,7 @@ def _replies(folder: Path, questions: Questions) -> Replies:
     import torch
 
     torch.set_num_threads(1)
-    model = _load(folder)
+    model = load_decoder(folder)
     try:
         return Replies(
             bits=_bits(folder.name, model, questions.texts),
@@ -128,15 +128,6 @@ def _replies(folder: Path, questions: Questions) -> Replies:
         )
     except ValueError as error:
         raise UserError(f"{folder}: {error}") from error
-
-
-def _load(folder: Path) -> Decoder:
-    from model.checkpoint import load_model
-
-    try:
-        return load_model(folder)
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def _bits(name: str, model: Decoder, texts: Mapping[str, Sequence[Ints]]) -> dict[str, Floats]:

@@ -3,19 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
-from tasks.evaluation.answering import AnsweringParams, Respondent, respondents
+from tasks.evaluation.answering import AnsweringParams, Respondent, load_decoder, respondents
 from tasks.evaluation.rows import Row, request
 from tasks.evaluation.task_scores import constraints_of, references_of
 from tasks.judging.records import STORY, Item
 from tasks.records import FEEDBACK_SOURCE, read_rows
 from tasks.stage import Params, UserError
-
-if TYPE_CHECKING:
-    from model.decoder import Decoder
 
 SEEDS_APART = 100_003  # between two answers to the same prompt
 
@@ -90,7 +87,7 @@ def answers_of(
 
     A base model is shown as many examples as fit its context. Raises UserError where the model can't be read.
     """
-    way = respondents(folder, _load(folder), params, seed=seed)[0]
+    way = respondents(folder, load_decoder(folder), params, seed=seed)[0]
     drawn = [_answers(replace(way, seed=seed + n * SEEDS_APART), prompts) for n in range(each)]
     decoding = {**params.model_dump(mode="json"), "seed": seed, "way": way.name}
     return [
@@ -98,15 +95,6 @@ def answers_of(
         for at, prompt in enumerate(prompts)
         for n, told in enumerate(drawn)
     ]
-
-
-def _load(folder: Path) -> "Decoder":
-    from model.checkpoint import load_model
-
-    try:
-        return load_model(folder)
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def _answers(way: Respondent, prompts: Sequence[Prompt]) -> list[tuple[str, bool]]:

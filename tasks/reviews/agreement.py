@@ -7,6 +7,7 @@ corrected text is no vote. Letters: N units (what a vote is on), V values, R res
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations
 from typing import Any, Literal, TypeVar
 
@@ -56,7 +57,7 @@ def votes_of(kind: str, decision: Mapping[str, Any], *, item: str, shown: Sequen
     if kind == "ranking":
         tiers = {answer: place for place, tier in enumerate(decision["tiers"]) for answer in tier}
         return [
-            Vote(item=item, unit=_pair(item, first, second), by=by, value=_preferred(tiers[first], tiers[second]))
+            Vote(item=item, unit=_pair(item, first, second), by=by, value=preferred(tiers[first], tiers[second]))
             for first, second in combinations(sorted(shown), 2)
         ]
     return [
@@ -69,19 +70,21 @@ def _pair(item: str, first: str, second: str) -> str:
     return f"{item} {first} {second}"
 
 
-def _preferred(first: int, second: int) -> str:
+def preferred(first: int, second: int) -> Literal["first", "second", "tie"]:
+    """Which of two places from the top is the better one."""
     return "tie" if first == second else "first" if first < second else "second"
 
 
 def agreement(votes: Sequence[Vote], *, bootstrap: Bootstrap) -> dict[str, Agreement]:
     """How far people agree on each scale that there are votes of."""
     return {
-        scale: _agreement([vote for vote in votes if vote.scale == scale], scale, bootstrap)
+        scale: _agreement(tuple(vote for vote in votes if vote.scale == scale), scale, bootstrap)
         for scale in dict.fromkeys(vote.scale for vote in votes)
     }
 
 
-def _agreement(votes: Sequence[Vote], scale: str, bootstrap: Bootstrap) -> Agreement:
+@lru_cache(maxsize=256)  # seconds for a thousand votes, and the owner's page tells the same of every batch each time
+def _agreement(votes: tuple[Vote, ...], scale: str, bootstrap: Bootstrap) -> Agreement:
     counts, items = _counts(votes, PREFERRED if scale == PAIRS else LEVELS)
     return Agreement(
         alpha=alpha(counts, "nominal" if scale == PAIRS else "ordinal", groups=items, bootstrap=bootstrap),

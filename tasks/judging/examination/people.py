@@ -23,7 +23,7 @@ from tasks.judging.examination.verdicts import Question
 from tasks.judging.judge import Judge
 from tasks.judging.records import Item, Pair, PairRecord, Winner
 from tasks.judging.rubric import LEVELS, Rubric
-from tasks.reviews.agreement import PAIRS, Vote, agreement, both_ways, kappa, votes_of
+from tasks.reviews.agreement import PAIRS, Vote, agreement, both_ways, kappa, preferred, votes_of
 from tasks.reviews.batch_file import Answer, Feedback, read_folder
 
 WINNERS: tuple[Winner, ...] = ("first", "second", "tie")
@@ -174,13 +174,9 @@ def _kept(one: Compared, judge: Judge) -> PairRecord | None:
         place = {answer: at for at, tier in enumerate(said["tiers"]) for answer in tier}
         if first not in place or second not in place:
             return None
-        return PairRecord(**ids, status="ok", winner=_better(place[first], place[second]))
+        return PairRecord(**ids, status="ok", winner=preferred(place[first], place[second]))
     winner: Mapping[Any, Winner] = {first: "first", second: "second", "tie": "tie"}
     return PairRecord(**ids, status="ok", winner=winner[said["winner"]]) if said.get("winner") in winner else None
-
-
-def _better(first: int, second: int) -> Winner:
-    return "tie" if first == second else "first" if first < second else "second"
 
 
 def _judge_kappa(answered: WithPeople, bootstrap: Bootstrap) -> Check:
