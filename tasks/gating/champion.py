@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tasks.judging.kept import read_items
 from tasks.judging.records import Item
-from tasks.stage import Params, UserError, write_text
+from tasks.stage import Params, UserError, mistake_in, write_text
 
 FOLDER = Path("champion")
 CHAMPION, CANDIDATE, ANSWERS = "champion.json", "candidate.json", "answers.jsonl"
@@ -122,6 +122,4 @@ def _read(path: Path) -> Champion:
     except OSError as error:
         raise UserError(f"{path}: can't be read: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: not a champion as a promotion writes it: {place}: {first['msg']}") from None
+        raise UserError(f"{path}: not a champion as a promotion writes it: {mistake_in(error)}") from None
