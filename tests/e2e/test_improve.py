@@ -75,7 +75,7 @@ def test_the_batch_is_in_what_the_model_learnt_from(workspace: Workspace, improv
 
 
 def test_the_decision_is_told(server: Server, workspace: Workspace, improved: dict[str, Any]) -> None:
-    (event,) = server.events("fledgling.gate.decided")
+    (event,) = wait_for(lambda: server.events("fledgling.gate.decided"), limit_s=60, what="the event", every_s=0.5)
     assert (event["payload"]["decision"], event["payload"]["version"]) == ("promote", 1)
     asked = {"flow_runs": {"id": {"any_": [improved["id"]]}}, "artifacts": {"key": {"any_": ["gate"]}}}
     (page,) = server.ask("/artifacts/filter", asked)

@@ -157,7 +157,7 @@ def served(folder: Path, environment: dict[str, str] | None = None) -> Iterator[
         for process in reversed(server.processes):
             process.terminate()
             try:
-                process.wait(30)
+                process.wait(5)  # a worker takes longer than anybody has to wait for
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
