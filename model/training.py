@@ -225,7 +225,7 @@ class Trainer:
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         self.schedule = Schedule(**state.pop("schedule"))
         self.progress = Progress(**state)
-        self.model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
+        load_weights(self.model, tensors)
         with torch.no_grad():
             for name, tensor in self.optimiser.state.items():
                 tensor.copy_(tensors[f"optimiser/{name}"])
@@ -234,6 +234,11 @@ class Trainer:
         if self.metrics is not None:
             self.metrics.write(self.progress.step, figures)
             self.progress.log_lines += 1
+
+
+def load_weights(model: Decoder, tensors: dict[str, Tensor]) -> None:
+    """Give a model the weights of a checkpoint of `Trainer`."""
+    model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
 
 
 def plateau(values: list[float], patience: int, min_gain: float) -> bool:

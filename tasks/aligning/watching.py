@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.training import MetricsLog
+from model.training import MetricsLog, load_weights
 from tasks.aligning.answering import Questions, Said, said_figures
 from tasks.training import Samples
 
@@ -94,5 +94,5 @@ def last_good(checkpoints: Checkpoints, start: Callable[[], Decoder], decoder: D
     if found is None:
         return start(), 0
     tensors, state = found
-    decoder.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
+    load_weights(decoder, tensors)
     return decoder, int(state["step"])
