@@ -16,14 +16,15 @@ class Held:
 
     @cached_property
     def _cache(self) -> Any | None:
-        """DVC's local cache, or None where the folder is not under DVC."""
+        """DVC's local cache, or None where the folder is not under DVC, or under git no more."""
         from dvc.exceptions import NotDvcRepoError
         from dvc.repo import Repo
+        from dvc.scm import SCMError
 
         try:
             with Repo(".") as repo:
                 return repo.cache.local
-        except NotDvcRepoError:
+        except (NotDvcRepoError, SCMError):
             return None
 
     def cached(self, md5: str) -> Path | None:
