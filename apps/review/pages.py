@@ -12,10 +12,10 @@ from apps.review.access import Visit, check_origin, member
 from apps.review.look import page
 from apps.review.service import Changing, Joining, Served, Service, Visiting, now
 from tasks.reviews.answering import Submission, answer, skip, undo
-from tasks.reviews.cards import Card
+from tasks.reviews.cards import Card, cards
 from tasks.reviews.database import Unavailable
 from tasks.reviews.decisions import SKIP_REASONS
-from tasks.reviews.leasing import next_cards
+from tasks.reviews.leasing import deal
 from tasks.reviews.progress import progress
 from tasks.reviews.tables import Reviewer
 from tasks.stage import UserError
@@ -163,13 +163,12 @@ def _values(
 ) -> dict[str, Any]:  # fmt: skip
     """What the templates say. first: a card that was taken back; the page's own copy of it is gone."""
     params, rubric, moment = service.params, service.rubric, now()
-    cards = next_cards(session, reviewer, count=params.prefetch + 1, params=params, rubric=rubric, now=moment)
-    if first is not None:
-        cards = [first, *(card for card in cards if card.assignment != first.assignment)]
-        held -= {first.assignment}
+    order = deal(session, reviewer, count=params.prefetch + 1, params=params, now=moment)
+    back = [] if first is None else [first]
+    known = held | {card.assignment for card in back}
     return {
-        "order": [card.assignment for card in cards],
-        "cards": [card for card in cards if card.assignment not in held],
+        "order": list(dict.fromkeys([*(card.assignment for card in back), *order])),
+        "cards": [*back, *cards(session, [number for number in order if number not in known], rubric=rubric)],
         "progress": progress(session, reviewer, now=moment, undo_last=params.undo_last),
         "axes": {**rubric.story, **rubric.task},
         "told": told,

@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import BindParameter, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from tasks.judging.rubric import Rubric
 from tasks.reviews import reviewers
-from tasks.reviews.cards import Card, cards, draw
+from tasks.reviews.cards import draw
 from tasks.reviews.chains import in_force
 from tasks.reviews.params import ReviewParams
 from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Item, Reviewer
@@ -92,20 +91,18 @@ _LONG_ANSWERED = (
 )
 
 
-def next_cards(
-    session: Session, reviewer: Reviewer, *, count: int, params: ReviewParams, rubric: Rubric, now: datetime
-) -> list[Card]:
-    """Up to `count` cards, leased to the reviewer: first those they hold already, in the same order each time.
+def deal(session: Session, reviewer: Reviewer, *, count: int, params: ReviewParams, now: datetime) -> list[int]:
+    """Up to `count` assignments (their ids), leased to the reviewer: first those they hold already, in the same order
+    each time.
 
     Fewer where nothing is left for them. Raises UserError where they were revoked.
     """
     reviewer = reviewers.locked(session, reviewer)
-    deal = _Deal(session=session, reviewer=reviewer, params=params, now=now)
-    held = deal.held()
+    dealing = _Deal(session=session, reviewer=reviewer, params=params, now=now)
+    held = dealing.held()
     until = max([now + timedelta(seconds=params.lease_s), *(last + TICK for _, last in held[-1:])])
     numbers = [number for number, _ in held[:count]]
-    numbers += deal.new(count - len(numbers), until=until)
-    return cards(session, numbers, rubric=rubric)
+    return [*numbers, *dealing.new(count - len(numbers), until=until)]
 
 
 def open_batches(session: Session) -> Sequence[Batch]:

@@ -8,11 +8,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from tasks.judging.rubric import Axis, Rubric
-from tasks.reviews import answering, reviewers
+from tasks.reviews import answering, leasing, reviewers
 from tasks.reviews.answering import Receipt, Submission
-from tasks.reviews.cards import Card
+from tasks.reviews.cards import Card, cards
 from tasks.reviews.kinds import Kind
-from tasks.reviews.leasing import next_cards
 from tasks.reviews.params import QualityParams, ReviewParams
 from tasks.reviews.tables import Assignment, Batch, Generation, Item, Prompt, Reviewer, Shown
 
@@ -121,7 +120,9 @@ def person(session: Session, name: str = "Ada") -> Reviewer:
 
 
 def deal(session: Session, reviewer: Reviewer, count: int = 1, *, now: datetime = NOW, **changes: Any) -> list[Card]:
-    return next_cards(session, reviewer, count=count, params=params(**changes), rubric=RUBRIC, now=now)
+    return cards(
+        session, leasing.deal(session, reviewer, count=count, params=params(**changes), now=now), rubric=RUBRIC
+    )
 
 
 def sent(card: Card | int, *, nonce: str | None = None, said: Mapping[str, Any] | None = None) -> Submission:

@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from tasks.reviews import leasing
 from tasks.reviews.batch_file import FEEDBACK, Feedback, manifest_of, read_batch, read_folder, read_manifest
+from tasks.reviews.cards import cards
 from tasks.reviews.collecting import collect
 from tasks.reviews.database import Database, open_database
 from tasks.reviews.filing import Collected
 from tasks.reviews.kinds import Kind
-from tasks.reviews.leasing import next_cards
 from tasks.reviews.params import ReviewParams
 from tasks.reviews.tables import Annotation, Batch, Export, Exported, Reviewer
 from tests.conftest import ROOT, refused
@@ -61,10 +62,10 @@ def review_all(database: Database, *names: str, milliseconds: int = 4000, settin
 
 def _answer_one(database: Database, who: Reviewer, milliseconds: int, settings: ReviewParams) -> bool:
     with database.session() as session:
-        cards = next_cards(session, who, count=1, params=settings, rubric=RUBRIC, now=NOW)
-        for card in cards:
+        dealt = cards(session, leasing.deal(session, who, count=1, params=settings, now=NOW), rubric=RUBRIC)
+        for card in dealt:
             answer(session, who, replace(sent(card), milliseconds=milliseconds))
-        return bool(cards)
+        return bool(dealt)
 
 
 def published(database: Database, **named: Any) -> None:
