@@ -56,11 +56,11 @@ class Loop:
     def round(self, number: int) -> Round:
         """One more batch, and where it is asked for a batch of votes on the hold-out."""
         began = time.time()
-        answers, stages = self._batch(f"round-{number}", source=None)
+        answers, stages = self._batch(f"round{number}", source=None)
         votes = 0
         if self._preference.votes:
             log.info("%s: the gate said '%s' before the votes", self._preference.name, self._decision())
-            votes, more = self._batch(f"votes-{number}", source="gated")
+            votes, more = self._batch(f"votes{number}", source="gated")
             stages += [f"{name} (votes)" for name in more]
         decision, seconds = self._decision(), time.time() - began
         released = decision == "promote"

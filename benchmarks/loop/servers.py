@@ -110,7 +110,7 @@ def platform_of(workspace: Workspace, log: Path) -> Iterator[Platform]:
 def _is_ready(process: "subprocess.Popen[bytes]", log: Path) -> bool:
     if process.poll() is not None:
         raise RuntimeError(f"the platform ended: see {log}")
-    return "ready" in log.read_text(encoding="utf-8", errors="replace")
+    return "Ctrl+C stops them" in log.read_text(encoding="utf-8", errors="replace")
 
 
 def _until(look: Callable[[], Any], what: str, *, limit_s: float = RUN_S) -> Any:
