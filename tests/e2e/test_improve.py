@@ -91,7 +91,7 @@ def test_approved_the_new_model_is_the_champion(server: Server, workspace: Works
     held = workspace.json("champion/champion.json")
     assert (held["version"], held["model"]) == (1, "aligned")
     found = registry(workspace)
-    assert found["aliases"]["champion"] == "1"
+    assert found["aliases"]["champion"] == 1
     assert found["versions"][0]["tags"]["promoted_by"] == "ada"
 
 
