@@ -23,13 +23,15 @@ from tasks import report
 
 MACHINE = ReaderWriterLock()  # held whole by a stage that takes every core, shared by the others
 COMPUTE = "compute"  # the tag of such a stage
+UNCHANGED = "not run: nothing that it reads has changed"
 RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=4)
 
 CONSOLE = logging.getLogger("fledgling.console")  # silent unless `fledgling run` shows it
 
 _STEP = re.compile(r"\bstep ([\d,]+) of ([\d,]+)\b")
+_SKIPPED = re.compile(r"Stage '.*' didn't change")
 _OF_DVC = re.compile(
-    r"Running stage|> |Updating lock|Generating lock|Use `dvc push`|Stage '.*' didn't change|WARNING: '.*' is empty"
+    r"Running stage|> |Updating lock|Generating lock|Use `dvc push`|WARNING: '.*' is empty"
     r"|To track the|To enable auto|\s+git add|\s+dvc config|\s*$"
 )
 
@@ -104,7 +106,9 @@ def run_stage(stage: StageNode, *, force: bool, tracker: Tracker) -> None:
     show_progress = _progress_of(stage.name)
 
     def on_line(line: str) -> None:
-        if _OF_DVC.match(line):
+        if _SKIPPED.match(line):  # a stage before it was run, and made the same bytes again
+            line = f"{stage.name} | {UNCHANGED}"
+        elif _OF_DVC.match(line):
             log.debug(line)
             return
         log.info(line)

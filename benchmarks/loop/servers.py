@@ -14,6 +14,7 @@ from uuid import UUID
 import httpx
 
 from benchmarks.loop.workspace import Workspace
+from flows.chain import UNCHANGED
 
 READY_S, ENDED_S, LOOK_EVERY_S = 180.0, 60.0, 3.0
 RUN_S = 3600.0  # a chain's run on a busy machine
@@ -59,9 +60,18 @@ class Platform:
         return _until(reached, f"run {run} to be {' or '.join(states)}", limit_s=RUN_S)
 
     def stages(self, run: UUID) -> list[str]:
-        """The names of the task runs of a flow's run."""
+        """The stages that a flow's run began, without those that turned out to be up to date."""
         wanted = {"flow_runs": {"id": {"any_": [str(run)]}}, "sort": "EXPECTED_START_TIME_ASC"}
-        return [task["name"] for task in self._ask("POST", "/task_runs/filter", wanted)]
+        unchanged = self._unchanged(run)
+        names = [task["name"] for task in self._ask("POST", "/task_runs/filter", wanted)]
+        return [name for name in names if name not in unchanged]
+
+    def _unchanged(self, run: UUID) -> set[str]:
+        wanted = {"logs": {"flow_run_id": {"any_": [str(run)]}}, "sort": "TIMESTAMP_ASC"}
+        messages: list[str] = []
+        while lines := self._ask("POST", "/logs/filter", {**wanted, "limit": 200, "offset": len(messages)}):
+            messages += [line["message"] for line in lines]
+        return {message.removesuffix(f" | {UNCHANGED}") for message in messages if message.endswith(UNCHANGED)}
 
     def approve(self, run: UUID, *, by: str) -> None:
         """The click: the form of a release that waits, sent as its page sends it."""
