@@ -102,7 +102,7 @@ def platform_of(workspace: Workspace, log: Path) -> Iterator[Platform]:
     own = {f"FLEDGLING_{name}_PORT": str(port) for name, port in ports.items()}
     environment = workspace.environment(own)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as lines:
+    with log.open("wb") as lines:
         process = subprocess.Popen(
             [sys.executable, "-m", "fledgling.cli", "platform"], cwd=workspace.folder, env=environment,
             stdout=lines, stderr=subprocess.STDOUT, start_new_session=True,
