@@ -24,7 +24,8 @@ class Preference:
     """A hidden preference. has: whether an answer is of the kind that is liked.
 
     expected: the decisions of the gate that would be as expected, by round; why: the reason that was given beforehand.
-    votes: whether the reviewers are also asked to compare candidate and champion on the hold-out.
+    is_seen: whether the accepting judge can see what is liked. Where it can't, reviewers are also asked to compare
+    candidate and champion on the hold-out; where it can, a damaged candidate must be rejected.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Preference:
     has: Callable[[str], bool]
     expected: tuple[tuple[str, ...], ...]
     why: str
-    votes: bool
+    is_seen: bool
 
 
 def ends_whole(text: str) -> bool:
@@ -63,7 +64,7 @@ PREFERENCES = (
         has=ends_whole,
         expected=(("promote",), ("promote", "undecided")),
         why="the accepting judge sees endings and repetition; a second batch adds less than the first",
-        votes=False,
+        is_seen=True,
     ),
     Preference(
         name="animals",
@@ -71,6 +72,6 @@ PREFERENCES = (
         has=has_an_animal,
         expected=(("undecided", "rejected"), ("undecided", "rejected")),
         why="the accepting judge sees no animal, and people's votes alone promote nothing",
-        votes=True,
+        is_seen=False,
     ),
 )

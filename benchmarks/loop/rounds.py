@@ -58,7 +58,7 @@ class Loop:
         began = time.time()
         answers, stages = self._batch(f"round{number}", source=None)
         votes = 0
-        if self._preference.votes:
+        if not self._preference.is_seen:
             log.info("%s: the gate said '%s' before the votes", self._preference.name, self._decision())
             votes, more = self._batch(f"votes{number}", source="gated")
             stages += [f"{name} (votes)" for name in more]
