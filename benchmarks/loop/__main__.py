@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 from benchmarks.loop.damaged import damaged
 from benchmarks.loop.preferences import PREFERENCES, Preference
 from benchmarks.loop.report import markdown, svg
-from benchmarks.loop.rounds import Loop
+from benchmarks.loop.rounds import Loop, Round
 from benchmarks.loop.servers import platform_of
 from benchmarks.loop.workspace import Workspace
 from tasks import stage
@@ -46,25 +47,25 @@ def main() -> None:
         first = _first_chain()
         for preference in PREFERENCES:
             if options.only in (None, preference.name):
-                _keep(preference, drive(preference, first, seed=options.seed))
+                for found in drive(preference, first, seed=options.seed):
+                    _keep(preference, found)
 
 
-def drive(preference: Preference, first: Workspace, *, seed: int) -> dict[str, Any]:
-    """All rounds of a preference, and what the gate says of a damaged candidate."""
+def drive(preference: Preference, first: Workspace, *, seed: int) -> Iterator[dict[str, Any]]:
+    """What is known after each round; at the end, where the judge sees the preference, of a damaged candidate too."""
     folder = FOLDER / preference.name
     shutil.rmtree(folder, ignore_errors=True)
     workspace = first.copy(folder)
+    rounds: list[Round] = []
     with platform_of(workspace, FOLDER / f"{preference.name}.log") as running:
         loop = Loop(workspace, running, preference, seed=seed)
-        rounds = [loop.first()]
-        _tell(preference, rounds[-1])
-        for number in range(1, ROUNDS + 1):
-            rounds.append(loop.round(number))
+        for number in range(ROUNDS + 1):
+            rounds.append(loop.round(number) if number else loop.first())
             _tell(preference, rounds[-1])
-    return {
-        "rounds": [asdict(one) for one in rounds],
-        "damaged": damaged(workspace, FOLDER / f"{preference.name}-damaged"),
-    }
+            yield {"rounds": [asdict(one) for one in rounds]}
+    if preference.is_seen:
+        turned = damaged(workspace, FOLDER / f"{preference.name}-damaged")
+        yield {"rounds": [asdict(one) for one in rounds], "damaged": turned}
 
 
 def _first_chain() -> Workspace:
@@ -91,7 +92,7 @@ def _keep(preference: Preference, found: dict[str, Any]) -> None:
     log.info("%s, %s, %s", RESULTS, TOLD, PICTURE)
 
 
-def _tell(preference: Preference, one: Any) -> None:
+def _tell(preference: Preference, one: Round) -> None:
     figures = one.figures
     log.info(
         "%s, round %d: %.1f %% [%.1f, %.1f] of %d stories are liked; the gate says '%s': %s",

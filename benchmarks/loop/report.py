@@ -43,8 +43,9 @@ def _preference(name: str, found: Figures) -> Iterator[str]:
     yield from ("", *_table(MEASURES, map(_measures, rounds)), "")
     for one in rounds:
         yield f"- Round {one['number']}: {'; '.join(one['figures']['gate']['reasons'])}. {_ran(one['stages'])}"
-    turned = found["damaged"]
-    yield f"- Damaged on purpose (the last pairs turned round): `{turned['decision']}`: {'; '.join(turned['reasons'])}."
+    if turned := found.get("damaged"):
+        told = "; ".join(turned["reasons"])
+        yield f"- Damaged on purpose (the last pairs turned round, expected: rejected): `{turned['decision']}`: {told}."
 
 
 def _rise(rounds: Sequence[Figures]) -> str:

@@ -58,7 +58,7 @@ class Platform:
                 raise RuntimeError(f"{found['name']} ended as {name}: {found['state'].get('message')}")
             return None
 
-        return _until(reached, f"run {run} to be {' or '.join(states)}", limit_s=RUN_S)
+        return dict(_until(reached, f"run {run} to be {' or '.join(states)}", limit_s=RUN_S))
 
     def stages(self, run: UUID) -> list[str]:
         """The stages that a flow's run began, without those that turned out to be up to date."""
