@@ -18,16 +18,15 @@ def run_chain(*, profile: str | None, data: Path | None, force: bool) -> None:
     started = time.monotonic()
     if profile is None and data is not None:
         raise UserError("--data is for a profile that reads a folder, such as --profile real")
-    if profile is not None:
-        with one_run("fledgling run", tell=typer.echo):  # its parameters are not changed under another run
-            changed = profiles.apply(profile, data=data)
-        if changed:
-            typer.echo(f"profile {profile}: params.yaml changed in {', '.join(changed)}")
+    with one_run("fledgling run", tell=typer.echo):  # under another run no parameter changes, and DVC tells nothing
+        changed = profiles.apply(profile, data=data) if profile is not None else []
+        chain = read_chain(wait=True)
+    if changed:
+        typer.echo(f"profile {profile}: params.yaml changed in {', '.join(changed)}")
     if not uses_git():
         typer.echo("warning: no git repository here; the chain runs, but the model is bound to no commit (`git init`)")
     elif is_dirty():
         typer.echo("warning: uncommitted changes; the model will carry the tag 'dirty'")
-    chain = read_chain(wait=True)
     if not force and not chain.stale and is_registered():
         typer.echo(report.summary())
         typer.echo(f"Everything is up to date ({time.monotonic() - started:.0f} s); nothing was started.")

@@ -1,6 +1,7 @@
 """The chain as DVC knows it: its stages in order, what is stale, what Prefect needs to know of each."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from tasks.stage import Params, UserError
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
+
+PATIENCE_S = 15.0  # a stage that was killed is gone after 5
 
 
 class Policy(Params):
@@ -59,9 +62,28 @@ class Chain:
 def read_chain(root: Path = Path(), *, wait: bool = False) -> Chain:
     """Asks DVC for the graph and for what is stale. Raises UserError where dvc.yaml can't be read.
 
-    wait: for whoever holds DVC's lock, such as the stage of a run that was just killed; else that is an error too.
+    wait: some seconds for a stage that still runs, such as that of a run that was just killed.
     """
+    from dvc.lock import LockError
+
+    until = time.monotonic() + (PATIENCE_S if wait else 0)
+    while True:
+        try:
+            return _read(root, wait=wait)
+        except LockError as error:
+            if time.monotonic() > until:
+                raise UserError(f"dvc: {_busy(str(error))}; wait for its end") from None
+        time.sleep(0.5)
+
+
+def _busy(told: str) -> str:
+    """Who holds which file, in one line; of DVC's own words those after the first blank line are advice."""
+    return " ".join(told.partition("\n\n")[0].split())
+
+
+def _read(root: Path, *, wait: bool) -> Chain:
     from dvc.exceptions import DvcException
+    from dvc.lock import LockError
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
@@ -69,6 +91,8 @@ def read_chain(root: Path = Path(), *, wait: bool = False) -> Chain:
         with Repo(str(root), _wait_for_lock=wait) as repo:
             status = repo.status()
             stages = tuple(_in_order(repo))
+    except LockError:
+        raise
     except (DvcException, SCMError) as error:
         raise UserError(f"dvc: {str(error).splitlines()[0]}; `fledgling doctor` says what to do") from None
     names = {stage.name for stage in stages}

@@ -1,12 +1,19 @@
 """The graph as DVC knows it, in a repository made for the test."""
 
+import contextlib
+import os
+import signal
 import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from flows.graph import Chain, Policy, read_chain
 from tasks.stage import UserError
+from tests.conftest import refused
+from tests.e2e.workspace import wait_for
 
 DVC_YAML = """
 stages:
@@ -138,6 +145,28 @@ def test_a_broken_declaration_is_one_line(repo: Path, broken: str) -> None:
 def test_a_folder_without_dvc_is_one_line(workspace: Path) -> None:
     with pytest.raises(UserError, match=r"^dvc: "):
         read_chain()
+
+
+def test_a_stage_that_runs_is_one_line_or_waited_for(repo: Path) -> None:
+    (repo / "dvc.yaml").write_text("stages:\n  slow: {cmd: touch on && exec sleep 60, outs: [never]}\n")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+
+    def kill() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+    try:
+        wait_for((repo / "on").exists, limit_s=30, what="a stage that runs")
+        with refused(r"^dvc: '.*never' is busy, it is being blocked by: \(PID \d+\): .*; wait for its end$"):
+            read_chain()
+        threading.Timer(1, kill).start()
+        assert read_chain(wait=True).stale == {"slow"}
+    finally:
+        kill()
 
 
 def test_to_run_goes_down_the_whole_chain(repo: Path) -> None:
