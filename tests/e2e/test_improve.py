@@ -12,7 +12,7 @@ from tests.e2e.workspace import Workspace, wait_for
 from tests.flows.served import Server, prefect_environment, served
 from tests.tasks.reviews.small import answer, deal, person, publish, sent
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(900)]
 
 ITEMS = 6
 SERVERS = ("PREFECT_", "FLEDGLING_", "PYTHONWARNINGS", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY")  # variables
