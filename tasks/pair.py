@@ -32,6 +32,7 @@ class PairParams(Params):
     """The section `pair` of params.yaml."""
 
     least_margin: float = Field(ge=0, le=1)  # of a judge's verdict
+    judge_weight: float = Field(gt=0, le=1)  # of a judge's pair, where a person's weighs 1
     most_of_a_prompt: int = Field(ge=1)  # pairs
     longer_off_half: float = Field(ge=0, le=0.5)  # how far P(chosen is longer) may be from one half
     held_out_jaccard: float = Field(gt=0, le=1)  # of word shingles: a prompt this near to a held-out one is left out
@@ -57,7 +58,8 @@ def pair(
     """
     rows = read_folder(feedback)
     by_people = reviewed(rows)
-    by_judge = judged(read_items(answers), read_pairs(labelled / "pairs.jsonl"), least_margin=params.least_margin)
+    verdicts = read_pairs(labelled / "pairs.jsonl")
+    by_judge = judged(read_items(answers), verdicts, least_margin=params.least_margin, weight=params.judge_weight)
     rejected = by_people.rejected + by_judge.rejected
     kept, clusters = _selected(by_people, by_judge, _held_out(mixture), params, rejected)
     if not kept:
