@@ -32,7 +32,7 @@ class PairParams(Params):
     """The section `pair` of params.yaml."""
 
     least_margin: float = Field(ge=0, le=1)  # of a judge's verdict
-    judge_weight: float = Field(gt=0, le=1)  # of a judge's pair, where a person's weighs 1
+    judge_until: int | None = Field(ge=1)  # so many pairs of people stand alone; None: the judge's are always there
     most_of_a_prompt: int = Field(ge=1)  # pairs
     longer_off_half: float = Field(ge=0, le=0.5)  # how far P(chosen is longer) may be from one half
     held_out_jaccard: float = Field(gt=0, le=1)  # of word shingles: a prompt this near to a held-out one is left out
@@ -53,13 +53,12 @@ def pair(
     """Makes preferences of what the judge and people said of sampled answers; people's word goes before the judge's.
 
     In `pairs`: train.jsonl and validation.jsonl (by the prompt's cluster), thumbs.jsonl (none of a cluster of
-    validation.jsonl), manifest.json. Raises
-    UserError where a file can't be read, no pair is left, or an expectation fails.
+    validation.jsonl), manifest.json. Raises UserError where a file can't be read, no pair is left, or an expectation
+    fails.
     """
     rows = read_folder(feedback)
     by_people = reviewed(rows)
-    verdicts = read_pairs(labelled / "pairs.jsonl")
-    by_judge = judged(read_items(answers), verdicts, least_margin=params.least_margin, weight=params.judge_weight)
+    by_judge = judged(read_items(answers), read_pairs(labelled / "pairs.jsonl"), least_margin=params.least_margin)
     rejected = by_people.rejected + by_judge.rejected
     kept, clusters = _selected(by_people, by_judge, _held_out(mixture), params, rejected)
     if not kept:
@@ -86,6 +85,7 @@ def _selected(
     found = selection.without_same_texts(found, rejected)
     clusters = selection.clusters([*found, *by_people.thumbs], held_out, jaccard=params.held_out_jaccard)
     found = selection.without_leaks(found, clusters, rejected)
+    found = selection.without_stand_ins(found, people=params.judge_until, rejected=rejected)
     found = selection.capped(found, most=params.most_of_a_prompt, rejected=rejected)
     return selection.balanced(found, off_half=params.longer_off_half, rejected=rejected), clusters
 

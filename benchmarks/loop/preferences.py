@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 NOISE = 0.15  # of the decisions are turned round
 LEAST_OF_A_STORY = 8  # words
-MOST_REPEATED = 0.03  # of the runs of three words
+MOST_REPEATED = 0.06  # of the runs of three words
 
 ANIMALS = frozenset(
     re.findall(

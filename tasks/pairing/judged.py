@@ -8,7 +8,7 @@ from tasks.pairing.preference import Found, Preference
 from tasks.stage import UserError
 
 
-def judged(items: Sequence[Item], records: Sequence[PairRecord], *, least_margin: float, weight: float) -> Found:
+def judged(items: Sequence[Item], records: Sequence[PairRecord], *, least_margin: float) -> Found:
     """The verdicts that hold in both orders and by a margin. Raises UserError where an answer is unknown."""
     by_id = {item.id: item for item in items}
     preferences: list[Preference] = []
@@ -18,7 +18,7 @@ def judged(items: Sequence[Item], records: Sequence[PairRecord], *, least_margin
         if reason:
             rejected[reason] += 1
         else:
-            preferences.append(_preference(record, by_id, weight=weight))
+            preferences.append(_preference(record, by_id))
     return Found(preferences=preferences, rejected=rejected)
 
 
@@ -33,7 +33,7 @@ def _reason(record: PairRecord, least_margin: float) -> str:
     return "small_margin" if abs(record.margin or 0.0) < least_margin else ""
 
 
-def _preference(record: PairRecord, by_id: Mapping[str, Item], *, weight: float) -> Preference:
+def _preference(record: PairRecord, by_id: Mapping[str, Item]) -> Preference:
     try:
         first, second = by_id[record.first], by_id[record.second]
     except KeyError as error:
@@ -46,7 +46,6 @@ def _preference(record: PairRecord, by_id: Mapping[str, Item], *, weight: float)
         chosen=chosen.answer,
         rejected=other.answer,
         source="judge",
-        weight=weight,
         margin=abs(record.margin or 0.0),
         cut=frozenset(item.answer for item in (chosen, other) if item.decoding.get("cut")),
         origin={"judge": record.judge, "chosen": chosen.id, "rejected": other.id},

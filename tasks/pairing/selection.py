@@ -16,6 +16,17 @@ def without_decided(
     return kept
 
 
+def without_stand_ins(
+    preferences: Sequence[Preference], *, people: int | None, rejected: Counter[str]
+) -> list[Preference]:
+    """People's alone where there are at least so many: until then the judge stands in for them. None: all of them."""
+    spoken = [one for one in preferences if one.source != "judge"]
+    if people is None or len(spoken) < people:
+        return list(preferences)
+    rejected["stood_in"] += len(preferences) - len(spoken)
+    return spoken
+
+
 def without_same_texts(preferences: Sequence[Preference], rejected: Counter[str]) -> list[Preference]:
     """Without answers that differ in spaces alone."""
     kept = [one for one in preferences if one.chosen.split() != one.rejected.split()]

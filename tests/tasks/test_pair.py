@@ -19,7 +19,7 @@ from tests.tasks.reviews import test_batch_file as batch_file
 ANSWERS, LABELLED, FEEDBACK = Path("data/sampled.jsonl"), Path("data/labelled"), Path("data/feedback")
 PAIRS, METRICS = Path("data/pairs"), Path("metrics/pair.json")
 PARAMS = {
-    "least_margin": 0.1, "judge_weight": 1.0, "most_of_a_prompt": 2, "longer_off_half": 0.5, "held_out_jaccard": 0.6,
+    "least_margin": 0.1, "judge_until": None, "most_of_a_prompt": 2, "longer_off_half": 0.5, "held_out_jaccard": 0.6,
     "validation_share": 0.3, "seed": 1,
 }  # fmt: skip
 SUBJECTS = ("boat", "kite", "drum", "snail", "clock", "apple", "ladder", "button", "whistle", "puddle")
@@ -113,12 +113,13 @@ def test_a_person_overrules_the_judge() -> None:
     assert (figures["rejected_overruled"], figures["pairs_of_people"], figures["pairs_of_judge"]) == (1, 1, 1)
 
 
-def test_a_judge_may_weigh_less_than_a_person() -> None:
-    batch_file.write(FEEDBACK, [decision(0, winner="g1")])
-    figures = run([verdict(number) for number in range(len(SUBJECTS))], judge_weight=0.25)
-    weights = {row["source"]: row["weight"] for row in every_pair().values()}
-    assert weights == {"human": 1.0, "judge": 0.25}
-    assert figures["judgements"] == 1 + 0.25 * (len(SUBJECTS) - 1)
+def test_the_judge_stands_in_until_people_have_said_enough() -> None:
+    batch_file.write(FEEDBACK, [decision(0, winner="g1"), decision(1, winner="g0", annotation=2)])
+    records = [verdict(number) for number in range(len(SUBJECTS))]
+    assert run(records, judge_until=3)["pairs_of_judge"] == len(SUBJECTS) - 2
+    figures = run(records, judge_until=2)
+    assert (figures["pairs_of_people"], figures["pairs_of_judge"]) == (2, 0)
+    assert figures["rejected_stood_in"] == len(SUBJECTS) - 2
 
 
 def test_where_a_person_sees_a_tie_the_judge_is_not_asked() -> None:
