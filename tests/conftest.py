@@ -47,6 +47,7 @@ def refused(match: str) -> "Generator[pytest.ExceptionInfo[UserError]]":
     assert "\n" not in str(raised.value)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What two processes of `make test` share out: the chain's tests as one group, all else by file.
 
