@@ -37,7 +37,7 @@ repro: $(READY)  ## the same chain by `dvc repro`, no server of any kind
 	@$(BIN)/dvc repro
 
 test: $(READY)  ## every test, in two processes
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 15
 
 test-slow: $(READY)  ## the tests that take a minute or more each, left out of `make test`
 	@$(BIN)/python -m pytest -m slow

@@ -47,15 +47,20 @@ def refused(match: str) -> "Generator[pytest.ExceptionInfo[UserError]]":
     assert "\n" not in str(raised.value)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """What two processes of `make test` share out: the chain's tests as one group, all else by file.
 
-    The chain's share fixtures that take minutes; a file shares its module's.
+    The chain's share fixtures that take minutes; a file shares its module's. By groups that the tests are marked
+    with (`loadgroup`) pytest-xdist 3.8 shares out single tests: pytest 9.2 does not tell it the names it gave them.
     """
-    for item in items:
-        path = item.path.relative_to(ROOT)
-        item.add_marker(pytest.mark.xdist_group("chain" if path.parts[1] == "e2e" else str(path)))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc,unused-ignore]
+        def _split_scope(self, nodeid: str) -> str:
+            return "chain" if nodeid.startswith("tests/e2e/") else nodeid.split("::")[0]
+
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost, so that the line comes last
