@@ -93,7 +93,7 @@ def test_without_git_the_chain_runs_and_says_what_is_missing(changeable: Workspa
     done = changeable.fledgling("run", PREFECT_API_URL=prefect_api)
 
     assert "warning: no git repository here" in succeeded(done)
-    assert f"1 of {len(STAGES)} stages to run: evaluate" in done.stdout
+    assert f"2 of {len(STAGES)} stages to run: evaluate, gate" in done.stdout
     assert "not bound to code and data: there is no git repository here" in done.stdout
     tags = registry(changeable)["versions"][0]["tags"]
     assert tags["git_commit"] == "none"
