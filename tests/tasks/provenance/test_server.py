@@ -22,7 +22,7 @@ def test_a_version_of_a_server_is_told_and_holds(
     try:
         server.start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-        command(registered, sys.executable, "-W", "ignore", "-m", "tasks.register")
+        command(registered, sys.executable, "-W", "ignore", "-m", "tasks.register", tracking_uri=server.uri)
         client = store.connect()
         way = trace_version(client, 1)
         assert way.gate is not None

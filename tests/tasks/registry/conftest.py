@@ -90,9 +90,9 @@ stages:
 Chain = Callable[..., Path]
 
 
-def command(folder: Path, *arguments: str) -> str:
-    """Runs a program in a folder; what it printed."""
-    environment = {**os.environ, **OFF, "MLFLOW_TRACKING_URI": ""}  # MLflow sets it for a test before: the folder's own
+def command(folder: Path, *arguments: str, tracking_uri: str = "") -> str:
+    """Runs a program in a folder; what it printed. tracking_uri: of another MLflow than the folder's own."""
+    environment = {**os.environ, **OFF, "MLFLOW_TRACKING_URI": tracking_uri}  # a test before has MLflow set it
     done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
