@@ -14,6 +14,7 @@ NOTHING = 1.0  # the level of an answer that is none
 OFF_TOPIC = 0.05  # a share of what was asked for below which an answer has nothing to do with it
 ABOVE_GRAMMAR = {"age_appropriateness": 2.0, "choice_of_story": 1.0}  # levels that an axis may lie above grammar
 FAULTS_SHOWN = 3  # of an answer's faults of grammar, in the reason
+WITHOUT_ENDING = 1.0  # levels that a story loses which breaks off in a sentence; 3 is the most it has by the rubric
 MOST_CREATIVE = 4.5  # of what counting can see
 
 # Which measures speak for an axis, and how much a step of each counts: set by what they mean, fitted to nothing.
@@ -48,6 +49,7 @@ class Evidence:
     unsafe: str = ""
     broken: Sequence[Fault] = ()  # rules of grammar
     is_too_short: bool = False  # to be a story
+    breaks_off: bool = False  # before a sentence is over
 
     def steps(self, names: Iterable[str]) -> dict[str, float]:
         """How far off the reference each measure is that could be taken."""
@@ -139,6 +141,9 @@ def _choice(evidence: Evidence) -> Grade:
     score = story if fit is None else (story + _of(fit)) / 2
     if fit is not None and fit < OFF_TOPIC:
         score = min(score, 2.0)
+    if evidence.breaks_off:
+        score = min(3.0, max(NOTHING, score - WITHOUT_ENDING))
+        asked = f"It breaks off: the ending is missing. {asked}"
     told = f"{asked} Measured by words, not by meaning. {_worst(steps)}"
     parts = {**evidence.parts(steps), **evidence.known("constraints_met", "prompt_gain")}
     return Grade(score=score, reason=told, is_proxy=True, parts=parts)

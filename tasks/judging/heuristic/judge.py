@@ -133,6 +133,7 @@ class HeuristicJudge:
             unsafe=f"{found.category} ({found.shown})" if found else danger(reading.whole) or "",
             broken=faults_in(reading.own_sentences),
             is_too_short=item.kind == "story" and len(reading.words) < LEAST_WORDS,
+            breaks_off=item.kind == "story" and len(item.answer) <= MOST_CHARACTERS and reading.breaks_off,
         )
         return grades(evidence, rubric.axes(item.part))
 

@@ -16,7 +16,8 @@ _REQUEST = re.compile(
     r"\bstory (?:about|with|in which|for)\b",
     re.IGNORECASE,
 )
-_ENDS = (".", "!", "?", ":", ";", '"', "'", "”", "’", ")", "…")
+_OVER = (".", "!", "?", "…", '"', "'", "”", "’", ")")  # a sentence, with the quote or bracket it stands in
+_ENDS = (*_OVER, ":", ";")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Reading:
     @property
     def answer(self) -> str:
         return self.whole[self.begins :].strip()
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether it stops before a sentence is over; "The end" needs no mark."""
+        return self.words[-2:] != ["the", "end"] and not self.answer.endswith(_OVER)
 
     @cached_property
     def words(self) -> list[str]:

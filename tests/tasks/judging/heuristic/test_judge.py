@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.judging.heuristic import load_heuristic, train_heuristic
+from tasks.judging.heuristic.reading import MOST_CHARACTERS
 from tasks.judging.records import Pair
 from tasks.judging.rubric import Rubric
 from tasks.stage import UserError
@@ -39,6 +40,23 @@ def test_the_good_story_wins_in_both_orders(name: Name, fault: str) -> None:
     assert one.orders == ("first", "first")
     assert one.margin == pytest.approx(-(other.margin or 0))
     assert not one.is_flipped
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_story_that_breaks_off_has_no_ending(name: Name) -> None:
+    whole, broken = (
+        record.grades["choice_of_story"]
+        for record in judge(name).score([item(GOOD), item(f"{GOOD} Then the little")], RUBRIC)
+    )
+    assert broken.score <= min(3, whole.score - 0.5)
+    assert broken.reason.startswith("It breaks off")
+    assert "breaks off" not in whole.reason
+
+
+def test_what_the_judge_did_not_read_to_its_end_did_not_break_off() -> None:
+    long = f"{GOOD} " * (MOST_CHARACTERS // len(GOOD) + 2)
+    grade = judge("heuristic-a").score([item(f"{long} Then the little", kind="story")], RUBRIC)[0]
+    assert all("breaks off" not in each.reason for each in grade.grades.values())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -40,3 +40,13 @@ def test_an_opening_and_what_goes_on_are_one_text(opening: str, answer: str, who
 def test_a_task_is_read_alone_and_a_long_answer_in_part() -> None:
     assert read(item("cherries", prompt="Tom ate", kind="assistant")).whole == "cherries"
     assert len(read(item("word " * 20_000)).whole) <= MOST_CHARACTERS
+
+
+@pytest.mark.parametrize("answer", ["Tom ran.", 'He said, "Come!"', "They slept (at last).", "They slept.\n\nThe End"])
+def test_a_story_is_over_with_its_last_sentence(answer: str) -> None:
+    assert not read(item(answer)).breaks_off
+
+
+@pytest.mark.parametrize("answer", ["Tom ran and", "Tom ran. He saw a", "Tom ran,", "Tom ran to the end of"])
+def test_a_story_breaks_off_inside_a_sentence(answer: str) -> None:
+    assert read(item(answer)).breaks_off
