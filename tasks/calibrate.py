@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from tasks import stage
 from tasks.cleaning.safety import SafetyParams
@@ -27,7 +27,7 @@ from tasks.judging.examination import (
 from tasks.judging.heuristic import HeuristicParams, load_heuristic, train_heuristic
 from tasks.judging.judge import Judge
 from tasks.judging.rubric import Rubric, load_rubric
-from tasks.stage import Params
+from tasks.stage import Excerpt, Params
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +50,8 @@ class CalibrateParams(Params):
         return self
 
 
-class _SafetyPolicy(Params):
+class _SafetyPolicy(Excerpt):
     """What `calibrate` reads of the section `prepare`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     safety: SafetyParams
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict
-
 from tasks import stage
 from tasks.cleaning.safety import SafetyParams
+from tasks.dvc_hashes import dvc_md5
 from tasks.evaluation.intervals import Bootstrap
 from tasks.gating import evidence as gathered
 from tasks.gating import figures, hacking, told
-from tasks.gating.champion import ANSWERS, CANDIDATE, Champion, read_answers, read_champion, sha256_of
+from tasks.gating.champion import ANSWERS, CANDIDATE, NAME, Champion, read_answers, read_champion, sha256_of
 from tasks.gating.decision import Evidence, decide
 from tasks.gating.evidence import BASE, Player, Said
 from tasks.gating.params import GateParams
@@ -23,43 +22,33 @@ from tasks.judging.kept import read_items, read_pairs, read_scores, write_lines
 from tasks.judging.records import Item, PairRecord, ScoreRecord
 from tasks.judging.rubric import Rubric, load_rubric
 from tasks.reviews.batch_file import Feedback, read_folder
-from tasks.stage import Params, UserError
+from tasks.stage import Excerpt, UserError
 
 log = logging.getLogger(__name__)
 
-NAME = "fledgling"  # of the registered model
 
-
-class _Judge(Params):
+class _Judge(Excerpt):
     """What is read of the sections `judge` and `label`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     judge: str
 
 
-class _Policy(Params):
+class _Policy(Excerpt):
     """What is read of the section `prepare`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     safety: SafetyParams
 
 
-class _Rows(Params):
+class _Rows(Excerpt):
     """How many rows `evaluate` asks for; another number is another hold-out."""
-
-    model_config = ConfigDict(extra="ignore")
 
     rows: int
     written_rows: int
     stories: int
 
 
-class _Evaluation(Params):
+class _Evaluation(Excerpt):
     """What is read of the section `evaluate`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     tasks: _Rows
 
@@ -223,7 +212,7 @@ def _candidate(model: Path, player: Player, gated: Path) -> Champion:
     answers = gated / ANSWERS
     write_lines(answers, player.answers)
     own = Champion(
-        name=NAME, version=None, model=player.told, model_md5=figures.folder_md5(model), content_key=None,
+        name=NAME, version=None, model=player.told, model_md5=dvc_md5(model), content_key=None,
         dvc_lock_hash=None, git_commit=None, answers_sha256=sha256_of(answers), holdout=player.holdout,
         figures=player.figures,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""JSON Lines, as the stages write them and as a user gives them: read line by line, each mistake named by its line."""
+"""JSON and JSON Lines, as stages write and users give them: each mistake named by its file, and its line."""
 
 import gzip
 import json
@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tasks.stage import UserError, mistake_in
 
 R = TypeVar("R")
+M = TypeVar("M", bound=BaseModel)
 
 
 def read_lines(path: Path, read: Callable[[bytes], R], *, what: str) -> Iterator[tuple[int, R]]:
@@ -27,6 +28,16 @@ def read_lines(path: Path, read: Callable[[bytes], R], *, what: str) -> Iterator
                     yield number, _value(line, read, what=what, place=f"{path}:{number}")
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def read_json(path: Path, kind: type[M], *, what: str) -> M:
+    """A file that holds one value. Raises UserError where it can't be read or is not `what`."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror}") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: not {what}: {mistake_in(error)}") from None
 
 
 def json_object(line: bytes) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ConfigDict
-
 from tasks import stage
 from tasks.cleaning.safety import SafetyParams
 from tasks.mixing import leaks, tokens
@@ -22,7 +20,7 @@ from tasks.mixing.suite import check
 from tasks.mixing.tokens import Encoded
 from tasks.records import RecordWriter
 from tasks.reviews.batch_file import read_folder
-from tasks.stage import Params, UserError
+from tasks.stage import Excerpt, UserError
 from tasks.tokenizer_kinds import load_tokenizer
 
 if TYPE_CHECKING:
@@ -35,10 +33,8 @@ REASONS = ("unsafe", "leak", "duplicate", "contaminated", "too_long")  # and wha
 Filtered = tuple[list[Example], list[Rejected]]
 
 
-class _SafetyPolicy(Params):
+class _SafetyPolicy(Excerpt):
     """What `mix` reads of the section `prepare`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     safety: SafetyParams
 

@@ -41,6 +41,12 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Excerpt(Params):
+    """What a stage reads of another one's section, whose other keys it does not know."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 def load_params(kind: type[P], section: str, *, file: Path = PARAMS_FILE) -> P:
     """The section of the parameter file as `kind`.
 

@@ -30,19 +30,20 @@ def close_dead_runs(api: str) -> None:
     """
     crashed = {"type": "CRASHED", "name": "Crashed", "message": "The platform was stopped while this ran."}
     again = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": crashed["message"]}
-    for name in NAMES:
-        for run in _unfinished(api, name):
-            is_cancelled = run["state_type"] == "CANCELLING"
-            goes_on = name in GOES_ON and not is_cancelled
-            wanted = {"state": again if goes_on else crashed, "force": is_cancelled}
-            _post(f"{api}/flow_runs/{run['id']}/set_state", wanted)
-            told = "goes on" if goes_on else "closed as crashed"
-            sys.stdout.write(f"run {run['name']}: was stopped with the platform, {told}\n")
+    asked = {"deployments": {"name": {"any_": list(GOES_ON)}}}
+    resumable = {deployment["id"] for deployment in _post(f"{api}/deployments/filter", asked)}
+    for run in _unfinished(api):
+        is_cancelled = run["state_type"] == "CANCELLING"
+        goes_on = run["deployment_id"] in resumable and not is_cancelled
+        wanted = {"state": again if goes_on else crashed, "force": is_cancelled}
+        _post(f"{api}/flow_runs/{run['id']}/set_state", wanted)
+        told = "goes on" if goes_on else "closed as crashed"
+        sys.stdout.write(f"run {run['name']}: was stopped with the platform, {told}\n")
 
 
-def _unfinished(api: str, deployment: str) -> list[dict[str, Any]]:
+def _unfinished(api: str) -> list[dict[str, Any]]:
     states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
-    asked = {"deployments": {"name": {"any_": [deployment]}}, "flow_runs": {"state": states}}
+    asked = {"deployments": {"name": {"any_": list(NAMES)}}, "flow_runs": {"state": states}}
     return list(_post(f"{api}/flow_runs/filter", asked))
 
 

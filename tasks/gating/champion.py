@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
+from tasks.json_lines import read_json
 from tasks.judging.kept import read_items
 from tasks.judging.records import Item
-from tasks.stage import Params, UserError, mistake_in, write_text
+from tasks.stage import Params, UserError, write_text
 
+NAME = "fledgling"  # of the registered model
 FOLDER = Path("champion")
 CHAMPION, CANDIDATE, ANSWERS = "champion.json", "candidate.json", "answers.jsonl"
 
@@ -117,9 +117,4 @@ def _is_vacant(path: Path) -> bool:
 
 
 def _read(path: Path) -> Champion:
-    try:
-        return Champion.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: can't be read: {error.strerror}") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: not a champion as a promotion writes it: {mistake_in(error)}") from None
+    return read_json(path, Champion, what="a champion as a promotion writes it")

@@ -1,7 +1,5 @@
 """A model's figures of the hold-out, what they were measured on, and how two models' figures differ."""
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,17 +76,6 @@ def holdout_hash(mixture: Path, clean: Path, settings: Mapping[str, Any]) -> str
     ]
     stories = [str(row["text"]) for split in SPLITS for row in read_rows(clean / f"{split}.parquet", ["text"])]
     return short_hash([texts, stories, dict(settings)])
-
-
-def folder_md5(folder: Path) -> str:
-    """A folder's hash as DVC names it in dvc.lock: the MD5 of its files' names and MD5s, and ".dir"."""
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    held = [{"md5": _md5(files[name].read_bytes()), "relpath": name} for name in sorted(files)]
-    return f"{_md5(json.dumps(held, sort_keys=True).encode())}.dir"
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def measured_differences(candidate: Figures, opponent: Figures, margins: MarginParams) -> list[Difference]:

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from tasks.evaluation.intervals import Bootstrap, Score
+from tasks.evaluation.word_runs import distinct_share
 from tasks.gating.votes import Votes
 from tasks.judging.comparing.rates import NOTHING, bounded_mean
 from tasks.judging.records import STORY, Item, ScoreRecord
@@ -74,9 +74,7 @@ def mean_gain(
 
 def distinct_2(texts: Sequence[str]) -> float:
     """The share of different word pairs among all of them (Li et al. 2016, arXiv:1510.03055); NaN without any."""
-    words = [text.lower().split() for text in texts]
-    pairs = [pair for own in words for pair in pairwise(own)]
-    return len(set(pairs)) / len(pairs) if pairs else math.nan
+    return distinct_share(texts, 2) or math.nan
 
 
 def mean_words(texts: Sequence[str]) -> float:

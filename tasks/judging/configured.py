@@ -4,24 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import ConfigDict
-
 from tasks import stage
 from tasks.judging.endpoint import EndpointJudgeParams, open_endpoint_judge
 from tasks.judging.heuristic import load_heuristic
 from tasks.judging.judge import Judge
 from tasks.judging.verdicts import STATE
 from tasks.records import JUDGE_SPLITS
-from tasks.stage import Params, UserError
+from tasks.stage import Excerpt, UserError
 
 HEURISTICS = dict(zip(("heuristic-a", "heuristic-b"), JUDGE_SPLITS, strict=True))  # each with what it learns from
 ENDPOINT = "endpoint"
 
 
-class _EndpointSection(Params):
+class _EndpointSection(Excerpt):
     """What `label` and `judge` read of the section `calibrate`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     endpoint: EndpointJudgeParams
 

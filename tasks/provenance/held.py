@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tasks.registry.evidence import dvc_md5
+from tasks.dvc_hashes import dvc_md5
 
 FOLDER = ".dir"  # how the hash of a folder ends
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from tasks import workspace
+from tasks.dvc_hashes import dvc_md5, folder_md5
 from tasks.provenance.held import FOLDER, Held
 from tasks.provenance.locked import FoundLock
 from tasks.provenance.way import Check, Code
-from tasks.registry.evidence import dvc_md5, folder_md5
 from tasks.reviews.batch_file import FEEDBACK
 
 READ = "code and other sources"

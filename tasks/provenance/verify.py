@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.dvc_hashes import dvc_md5
 from tasks.gating.champion import ANSWERS, CANDIDATE, CHAMPION, FOLDER, read_champion
 from tasks.provenance import artifacts
 from tasks.provenance.held import Held
 from tasks.provenance.locked import FoundLock, find_lock, locks
 from tasks.provenance.outs import check_outs, check_sources
 from tasks.provenance.way import BatchFile, Check, VersionWay
-from tasks.registry.evidence import dvc_md5
 from tasks.registry.versions import NAME
 from tasks.stage import UserError, read_yaml
 

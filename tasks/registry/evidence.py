@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import report
+from tasks.dvc_hashes import dvc_md5
 from tasks.stage import PARAMS_FILE, STATE, UserError, read_yaml
 from tasks.workspace import LOCK
 
@@ -103,26 +104,6 @@ class Lock:
             raise UserError(f"{path} is missing; `dvc checkout` brings it back, `dvc repro` makes it")
         if dvc_md5(path) != wanted:
             raise UserError(f"{path} is not what {self.path} says it is; `dvc repro` or `dvc checkout` mends it")
-
-
-def dvc_md5(path: Path) -> str:
-    """The hash that DVC gives a file, or a folder (that of its listing, as JSON)."""
-    if path.is_file():
-        return _md5(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return folder_md5({file.relative_to(path).as_posix(): _md5(file) for file in files})
-
-
-def folder_md5(files: Mapping[str, str]) -> str:
-    """The hash that DVC gives a folder. files: the hashes of its files by their paths in it."""
-    listing = [{"md5": files[path], "relpath": path} for path in sorted(files)]
-    text = json.dumps(listing, sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def rows_by(files: Mapping[str, Path], *columns: str) -> list[tuple[tuple[Any, ...], Counter[str]]]:

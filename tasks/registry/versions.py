@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tasks.gating.champion import NAME as NAME
 from tasks.registry import store
 from tasks.stage import UserError
 from tasks.telemetry import OFF
@@ -12,7 +13,6 @@ from tasks.telemetry import OFF
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-NAME = "fledgling"
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous_champion"  # aliases
 
 

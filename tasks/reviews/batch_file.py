@@ -10,12 +10,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from tasks.json_lines import read_lines
+from tasks.json_lines import read_json, read_lines
 from tasks.reviews.decisions import BOTH_BAD, LEVELS, TIE
 from tasks.reviews.kinds import Kind, Purpose, Split, Values
-from tasks.stage import Params, UserError, mistake_in
+from tasks.stage import Params, UserError
 
 FEEDBACK = Path("data/feedback")
 SUFFIX, MANIFEST_SUFFIX = ".jsonl", ".manifest.json"
@@ -158,12 +158,7 @@ def read_batch(path: Path) -> list[Feedback]:
 def read_manifest(path: Path) -> Manifest:
     """The manifest of a batch file, by the path of either. Raises UserError where there is none, or it is broken."""
     path = manifest_of(path) if path.suffix == SUFFIX else path
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: can't be read: {error.strerror}") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: not a manifest of a batch file: {mistake_in(error)}") from None
+    return read_json(path, Manifest, what="a manifest of a batch file")
 
 
 def manifest_of(file: Path) -> Path:

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from tasks import gate as stage
+from tasks.dvc_hashes import dvc_md5
 from tasks.gate import gate
 from tasks.gating.champion import ANSWERS, Champion, clear_champion, read_candidate, sha256_of, write_champion
-from tasks.gating.figures import folder_md5
 from tasks.judging.kept import read_items, read_pairs, write_lines
 from tasks.judging.records import Item, PairRecord
 from tests.conftest import ROOT, refused, sentences, write_clean
@@ -160,7 +160,7 @@ def test_the_candidate_is_kept_as_a_promotion_needs_it() -> None:
     run()
     found = read_candidate(OUT["gated"])
     assert (found.version, found.model, found.name) == (None, "aligned", "fledgling")
-    assert found.model_md5 == folder_md5(IN["model"])
+    assert found.model_md5 == dvc_md5(IN["model"])
     assert found.figures == FIGURES
     assert found.answers_sha256 == sha256_of(OUT["gated"] / ANSWERS)
     assert read_items(OUT["gated"] / ANSWERS) == ALIGNED
@@ -193,7 +193,7 @@ def test_only_prompts_that_both_answered_are_compared() -> None:
 
 
 def test_the_champion_itself_is_no_candidate() -> None:
-    crown(ALIGNED, model_md5=folder_md5(IN["model"]))
+    crown(ALIGNED, model_md5=dvc_md5(IN["model"]))
     found = run()
     assert (found["decision"], found["reasons"]) == ("undecided", ["the candidate is the champion, fledgling/3"])
 

@@ -61,22 +61,6 @@ def test_an_axis_is_compared_on_prompts_where_both_have_a_grade() -> None:
     assert grammar.interval.low < -0.5 < grammar.interval.high
 
 
-def test_a_folders_hash_is_that_of_dvc(workspace: Path) -> None:
-    from dvc_data.hashfile.build import build
-    from dvc_data.hashfile.db import HashFileDB
-    from dvc_objects.fs.local import LocalFileSystem
-
-    folder = workspace / "model"
-    for name in ("model.safetensors", "a/b.json", "a-b.json", "B.txt"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name)
-    local = LocalFileSystem()
-    _, _, built = build(HashFileDB(local, str(workspace / "cache")), str(folder), local, "md5", dry_run=True)
-    assert figures.folder_md5(folder) == built.hash_info.value
-    (folder / "B.txt").write_text("another")
-    assert figures.folder_md5(folder) != built.hash_info.value
-
-
 def test_another_hold_out_has_another_hash(workspace: Path) -> None:
     small.write_workspace()
     texts = {"test": sentences(3), "written": sentences(3, start=9), "train": sentences(3, start=20)}

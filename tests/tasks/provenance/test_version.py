@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tasks.dvc_hashes import dvc_md5
 from tasks.provenance.artifacts import TRACE
 from tasks.provenance.page import page_of
 from tasks.provenance.record import PAGE
@@ -15,7 +16,7 @@ from tasks.provenance.told import tree
 from tasks.provenance.version import trace_version
 from tasks.provenance.way import VersionWay
 from tasks.registry import store
-from tasks.registry.evidence import Lock, dvc_md5
+from tasks.registry.evidence import Lock
 from tasks.registry.runs import children
 from tasks.registry.versions import NAME
 from tests.tasks.provenance.conftest import told

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from fledgling.generate import continuation, reply
+from tasks.dvc_hashes import dvc_md5
 from tasks.register import (
     ALIAS,
     CHAT_CODE,
@@ -27,7 +28,7 @@ from tasks.register import (
     task_tags,
 )
 from tasks.registry import store
-from tasks.registry.evidence import Lock, dvc_md5
+from tasks.registry.evidence import Lock
 from tasks.stage import UserError
 from tests.tasks.registry.conftest import FIGURES, dvc, git, write_json, write_model
 

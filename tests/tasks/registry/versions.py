@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tasks.dvc_hashes import dvc_md5
 from tasks.gating.champion import ANSWERS, CANDIDATE, Champion, sha256_of
 from tasks.registry import store
-from tasks.registry.evidence import dvc_md5
 from tasks.registry.gated import FOLDER
 from tasks.registry.versions import CANDIDATE as CANDIDATE_ALIAS
 from tasks.registry.versions import CHAMPION, NAME, PREVIOUS, aliases
