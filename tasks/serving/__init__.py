@@ -1,1 +1,1 @@
-"""Serving: what answers, what guards it, what is kept of it and how it drifts."""
+"""Serving: which version, one loop that makes replies, the guard, the record. The HTTP side is apps/serve."""
