@@ -8,13 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from threading import Lock
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from tasks.cleaning.safety import Finding, Safety, SafetyParams
 from tasks.cleaning.words import split_words
-from tasks.stage import Excerpt, Params, load_params
+from tasks.serving.params import GuardParams
+from tasks.stage import Excerpt, load_params
 
 REFUSAL = "I can't talk about that. Shall we talk about something kind instead?"
 FINISH_REASON = "content_filter"  # OpenAI's word for an answer that a filter held back
@@ -22,14 +21,6 @@ _SENTENCE_ENDS = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)\]]*\s+|\n+")
 
 Outcome = Literal["prompt_refused", "reply_refused", "reply_retried"]
 OUTCOMES: tuple[Outcome, ...] = ("prompt_refused", "reply_refused", "reply_retried")
-
-
-class GuardParams(Params):
-    """What is done with what the policy finds. retries: answers drawn with the next seeds before it is refused."""
-
-    prompts: Literal["refuse", "off"]
-    replies: Literal["refuse", "retry", "off"]
-    retries: Annotated[int, Field(ge=0, le=10)]
 
 
 class _Policy(Excerpt):
@@ -63,7 +54,7 @@ class Guard:
 
     def reply(self, text: str) -> Finding | None:
         """What is wrong with an answer, whole or so far; what is done then, `after` says. Not counted yet."""
-        return self.check(text) if self._params.replies != "off" else None
+        return self.check(text) if self.reads_replies else None
 
     def after(self, finding: Finding, *, attempt: int) -> Literal["retry", "refuse"]:
         """What to do with an unsafe answer; counted. attempt: from 0, how many were drawn again before it."""
@@ -72,6 +63,11 @@ class Guard:
             return "retry"
         self._count("reply_refused", finding)
         return "refuse"
+
+    @property
+    def reads_replies(self) -> bool:
+        """Whether answers are judged at all."""
+        return self._params.replies != "off"
 
     def hold(self) -> "Held":
         """A new answer's way out, sentence by sentence."""
@@ -107,6 +103,8 @@ class Held:
     def add(self, text: str) -> str:
         """Takes more of the answer; returns what may leave now ("" where a sentence is still open)."""
         self._said += text
+        if not self._guard.reads_replies:
+            return self._let(len(self._said))
         ends = [match.end() for match in _SENTENCE_ENDS.finditer(self._said, self._left)]
         return self._let(ends[-1]) if ends else ""
 
