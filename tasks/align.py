@@ -62,8 +62,9 @@ class AlignParams(AdaptationParams):
     loss: dpo | ipo | kto (thumbs); beta: how dear it is to leave the starting model, of ipo the paper's tau;
     label_smoothing: of dpo, the share of pairs that may be the wrong way round; per_token: log-probabilities of a mean
     token, not of the whole answer: a beta of 2 to 5 then; sft_weight: of the chosen answer's own loss, nats a token,
-    which keeps it likely; epochs: of the pairs at most, None: as many as budget_tokens are; sampled_answers: answers to
-    prompts of the validation pairs at each evaluation, for length and distinct-n, with sampling.max_tokens.
+    which keeps it likely; least_pairs: of pairs and thumbs, with fewer nothing is learnt and the starting model stays;
+    epochs: of the pairs at most, None: as many as budget_tokens are; sampled_answers: answers to prompts of the
+    validation pairs at each evaluation, for length and distinct-n, with sampling.max_tokens.
     """
 
     loss: Literal["dpo", "ipo", "kto"]
@@ -72,6 +73,7 @@ class AlignParams(AdaptationParams):
     per_token: bool
     sft_weight: NotNegative
     kto: KtoParams
+    least_pairs: Annotated[int, Field(ge=0)]
     epochs: Positive | None
     replay: ReplayParams
     bounds: BoundsParams

@@ -100,7 +100,7 @@ def _prepare(params: AlignParams, inputs: Inputs, codec: Tokenizer) -> Prepared:
     start = starting_point(checkpoints.folder / "reference.safetensors", decoder, data, questions)
     trained = adapt(params, decoder)
     batches = _batches(params, inputs, data.train, start.train, decoder)
-    params = _shortened(params, batches)
+    params = _shortened(params, batches, _too_few(params, data))
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of {len(data.train)} examples, {params.loss}"
     training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
     text = read_documents(inputs.tokens, "validation")
@@ -162,8 +162,10 @@ def _replay(params: AlignParams, inputs: Inputs, context: int) -> Replay | None:
     return Replay(source=rows, share=params.replay.share, weight=params.replay.weight)
 
 
-def _shortened(params: AlignParams, batches: PreferenceBatches) -> AlignParams:
-    """The parameters with the budget that the epochs leave."""
+def _shortened(params: AlignParams, batches: PreferenceBatches, too_few: Breach | None) -> AlignParams:
+    """The parameters with the budget that the epochs leave; one step where there is too little to learn from."""
+    if too_few is not None:
+        return params.model_copy(update={"budget_tokens": params.batch_tokens})
     if params.epochs is None:
         return params
     most = math.ceil(params.epochs * batches.steps_of_epoch()) * params.batch_tokens
@@ -174,7 +176,16 @@ def _watch(ready: Prepared, codec: Tokenizer) -> Watch:
     params = ready.params
     samples = chat_samples(params.sampling, name="align", codec=codec)
     bounds = Bounds(**params.bounds.model_dump())
-    return Watch(ready.held_out, bounds, samples, limit=params.evaluation_documents, seed=params.seed)
+    watch = Watch(ready.held_out, bounds, samples, limit=params.evaluation_documents, seed=params.seed)
+    watch.too_few = _too_few(params, ready.data)
+    return watch
+
+
+def _too_few(params: AlignParams, data: Data) -> Breach | None:
+    """Why nothing is to be learnt: a handful of pairs moves a model as chance will have it."""
+    count = int(data.figures["pairs"] + data.figures["thumbs"])
+    told = f"{count} pairs and thumbs are fewer than align.least_pairs ({params.least_pairs})"
+    return Breach("pairs", count, told) if count < params.least_pairs else None
 
 
 def _train(ready: Prepared, watch: Watch) -> Result:

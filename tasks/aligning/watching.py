@@ -59,6 +59,7 @@ class Watch:
         self.seed = seed
         self.stop: Callable[[], None] = lambda: None
         self.breach: Breach | None = None
+        self.too_few: Breach | None = None  # where there is too little to learn from, that is the first breach
         self.said: Said | None = None  # by the model of the latest evaluation
 
     def __call__(self, decoder: Decoder, step: int) -> dict[str, float]:
@@ -68,7 +69,7 @@ class Watch:
         self.samples.tell(decoder, step=step, seed=self.seed)
         self.said = self.held_out.questions.ask(decoder)
         figures = self.held_out.figures(decoder, limit=self.limit, said=self.said)
-        self.breach = breach(figures, self.bounds)
+        self.breach = self.too_few or breach(figures, self.bounds)
         if self.breach is not None:
             log.warning("stopped at step %d: %s", step, self.breach.told)
             self.stop()

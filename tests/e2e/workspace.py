@@ -94,6 +94,7 @@ SMALL: dict[str, Any] = {
     "align.batch_tokens": 1_024,
     "align.evaluations": 1,
     "align.sampled_answers": 2,
+    "align.least_pairs": 0,
     "align.sampling.max_tokens": 10,
     "align.compile": "off",
     "gate.bootstrap": 100,

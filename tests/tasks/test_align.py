@@ -44,7 +44,7 @@ def aligning(**changes: Any) -> AlignParams:
         "kto": {"desirable_weight": 1.0, "undesirable_weight": 1.0, "pairs_too": True}, "epochs": None,
         "method": "full", "lora": {"rank": 2, "alpha": 4.0, "targets": ["q_proj", "v_proj"]},
         "replay": {"share": 0.2, "weight": 1.0, "source": "mixture"}, "bounds": FAR, "sampled_answers": 6,
-        "micro_batch_tokens": 2 * small.CONTEXT,
+        "least_pairs": 0, "micro_batch_tokens": 2 * small.CONTEXT,
     }  # fmt: skip
     common["optimiser"] |= {"kind": "adamw", "adamw_lr": 0.003}
     return AlignParams.model_validate_json(json.dumps({**common, **own, **changes}))
@@ -232,6 +232,16 @@ def test_it_stops_and_keeps_the_state_before(caplog: pytest.LogCaptureFixture) -
     with small.killed_at(8):
         run("again", sft_weight=0.0, bounds={**FAR, "kl": (first + second) / 2})
     assert files(run("again", sft_weight=0.0, bounds={**FAR, "kl": (first + second) / 2})) == files(folder)
+
+
+def test_of_too_few_pairs_nothing_is_learnt(caplog: pytest.LogCaptureFixture) -> None:
+    run(least_pairs=24)
+    assert figures()["stopped_by"] is None
+    run(least_pairs=25)
+    found = figures()
+    assert (found["stopped_by"], found["stopped_at"], found["kept_step"]) == ("pairs", 24, 0)
+    assert found["margin"] == pytest.approx(0.0, abs=1e-4)
+    assert "24 pairs and thumbs are fewer than align.least_pairs (25)" in caplog.text
 
 
 @pytest.mark.parametrize("way", [{}, LORA], ids=["full", "lora"])
