@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from apps.review import events, owner, pages
 from apps.review.access import Gate, NotJoined, Refused
-from apps.review.look import STATIC, VersionedFiles, page
+from apps.review.look import STATIC, VersionedFiles, page, page_version
 from apps.review.protection import AddressLimit, BodyLimit, Headers, Limits, too_many
 from apps.review.service import Service, TooMany
 from apps.review.settings import Settings
@@ -44,7 +44,7 @@ def create_app(settings: Settings, database: Database, params: ReviewParams, rub
     )
     app.include_router(pages.router)
     app.include_router(owner.router)
-    app.mount("/static", VersionedFiles(directory=STATIC))
+    app.mount("/static", VersionedFiles(page_version(), directory=STATIC))
     _say_errors_plainly(app)
     return app
 

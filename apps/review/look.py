@@ -20,9 +20,14 @@ SHORT = 160  # characters: a text that is read in the request itself
 
 @cache
 def page_version() -> str:
-    """First 12 hex digits of the SHA-256 of all templates and static files: part of every answer, and of addresses."""
+    """The version of this page: part of every answer, and of addresses."""
+    return version_of(STATIC, TEMPLATES)
+
+
+def version_of(*folders: Path) -> str:
+    """First 12 hex digits of the SHA-256 of all files of a page's folders."""
     digest = hashlib.sha256()
-    for path in sorted(file for folder in (STATIC, TEMPLATES) for file in folder.iterdir() if file.is_file()):
+    for path in sorted(file for folder in folders for file in folder.iterdir() if file.is_file()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -68,11 +73,15 @@ def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> HTML
 class VersionedFiles(StaticFiles):
     """Static files; their address holds the page's version, so that a browser may keep them."""
 
+    def __init__(self, version: str, **where: Any) -> None:
+        super().__init__(**where)
+        self.version = version
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        if path.split("/")[0] == page_version():
+        if path.split("/")[0] == self.version:
             response.headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
         return response
 
     def lookup_path(self, path: str) -> Any:
-        return super().lookup_path(path.partition("/")[2] if path.split("/")[0] == page_version() else path)
+        return super().lookup_path(path.partition("/")[2] if path.split("/")[0] == self.version else path)

@@ -1,7 +1,7 @@
 // Every key is written on the button that it presses (data-keys); the first that is visible and enabled takes it.
 
 const NAMES = { " ": "Space" };
-const TEXT = "textarea, input:not([type=radio], [type=checkbox])";
+const TEXT = "textarea, select, input:not([type=radio], [type=checkbox])";
 const PRESSED_BY_SPACE_AND_ENTER = "button, a, summary, input[type=checkbox]";
 
 function scopes() {
