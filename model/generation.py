@@ -138,7 +138,7 @@ class _Rows:
         self.chances: Tensor | None = None  # (B, max_tokens), float64
         self.seen: Tensor | None = None  # (B, V)
         if decoding.temperature > 0:
-            self.chances = torch.stack([_chances(row.seed, decoding.max_tokens) for row in rows]).to(model.device)
+            self.chances = torch.stack([chances(row.seed, decoding.max_tokens) for row in rows]).to(model.device)
         if decoding.repetition_penalty != 1.0:
             self.seen = torch.zeros(len(rows), model.config.vocabulary_size, dtype=torch.bool)
             for at, row in enumerate(rows):
@@ -162,7 +162,8 @@ class _Rows:
         self.seen = None if self.seen is None else self.seen[on_device]
 
 
-def _chances(seed: int, count: int) -> Tensor:
+def chances(seed: int, count: int) -> Tensor:
+    """What the first `count` tokens of a seed are picked by, see `draw`: (count,), float64 on the CPU."""
     return torch.rand(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
