@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from tasks.reviews.answering import undoable
 from tasks.reviews.chains import in_force
+from tasks.reviews.kinds import SERVED
 from tasks.reviews.leasing import open_batches
 from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Item, Reviewer
 
@@ -109,13 +110,14 @@ def tell_full(session: Session, batch: str, now: datetime) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Counted:
-    """A batch's ordinary assignments. waiting: without those of items that were set aside."""
+    """A batch's ordinary assignments. waiting: without those of items that were set aside; grows: items are added."""
 
     batch: str = ""
     done: int = 0
     waiting: int = 0
     quota: int = 0
     set_aside: Sequence[str] = ()
+    grows: bool = False
 
     @classmethod
     def of(cls, session: Session, batch: Batch) -> "_Counted":
@@ -129,6 +131,7 @@ class _Counted:
             waiting=waiting - withdrawn,
             quota=batch.quota,
             set_aside=set_aside,
+            grows=batch.source == SERVED,
         )
 
     def waiting_twice(self, session: Session) -> int:
@@ -138,6 +141,8 @@ class _Counted:
     @property
     def wanted(self) -> int:
         """How many answers fill it: the quota, or fewer where that many can't come any more."""
+        if self.grows:
+            return self.quota
         return min(self.quota, self.done + self.waiting)
 
     @property

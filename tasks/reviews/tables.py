@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     DateTime,
     Dialect,
@@ -106,7 +107,7 @@ class Batch(Table):
     __tablename__ = "batches"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)  # the stem of data/feedback/<id>.jsonl
-    source: Mapped[str] = mapped_column(String(64))  # labelled, judged, gated, label-studio
+    source: Mapped[str] = mapped_column(String(64))  # labelled, judged, gated, label-studio, served
     settings: Mapped[Values]  # the parameters that it was published with
     quota: Mapped[int]
     published_at: Mapped[datetime]
@@ -274,3 +275,42 @@ class Exported(Table):
 
     annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), primary_key=True)
     export_id: Mapped[int] = mapped_column(ForeignKey("exports.id"), index=True)
+
+
+class ServedReply(Table):
+    """A reply that was served, as tasks.serving.reply.Reply tells of it; deleted after `serve.record.days`."""
+
+    __tablename__ = "replies"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    version: Mapped[str] = mapped_column(String(200))
+    model_md5: Mapped[str] = mapped_column(String(64))
+    share: Mapped[str] = mapped_column(String(16))
+    conversation: Mapped[str | None] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(16))
+    messages: Mapped[list[Values]]
+    settings: Mapped[Values]
+    reply: Mapped[str] = mapped_column(Text)
+    finish_reason: Mapped[str] = mapped_column(String(32))
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    latency_ms: Mapped[float]
+    first_token_ms: Mapped[float | None]
+    guard: Mapped[str | None] = mapped_column(Text)
+    seed: Mapped[int] = mapped_column(BigInteger)
+
+
+class ReplyVote(Table):
+    """What somebody in the chat said of a reply, alone (up, down) or beside another one; the last one holds."""
+
+    __tablename__ = "votes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reply_id: Mapped[str] = mapped_column(ForeignKey("replies.id"), index=True)
+    other_reply_id: Mapped[str | None] = mapped_column(ForeignKey("replies.id"), index=True)
+    value: Mapped[str] = mapped_column(String(16))
+    conversation: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+    __table_args__ = (CheckConstraint("value IN ('up', 'down', 'better', 'worse', 'tie')", name="value"),)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from tasks.reviews import chains, migrations
@@ -144,7 +144,8 @@ def test_a_database_with_data_migrates_forward(old: Database, review_address: st
         before = _rows(session)
     with open_database(review_address) as database:
         with database.session() as session:
-            assert _rows(session) == before
+            now = _rows(session)
+            assert {name: now[name] for name in before} == before
             assert [row.id for row in chains.live(session)] == [receipt.annotation for receipt in kept]
             assert answer(session, ada, sent(deal(session, ada)[0])).is_new
         with pytest.raises(IntegrityError, match="append-only"), database.session() as session:
@@ -152,7 +153,9 @@ def test_a_database_with_data_migrates_forward(old: Database, review_address: st
 
 
 def _rows(session: Any) -> dict[str, list[Any]]:
-    return {table.name: session.execute(table.select()).all() for table in Table.metadata.sorted_tables}
+    there = set(inspect(session.connection()).get_table_names())
+    tables = [table for table in Table.metadata.sorted_tables if table.name in there]
+    return {table.name: session.execute(table.select()).all() for table in tables}
 
 
 @pytest.mark.parametrize(
