@@ -38,7 +38,7 @@ def _steps(way: VersionWay) -> Iterator[tuple[str, str, str]]:
         yield "Instructions", "instructions", f"{_train(way.instructions):,} examples"
     if way.preferences is not None:
         people = len(way.preferences.reviewers)
-        whose = f", {people} of people" if people else ""
+        whose = f", {people} {'person' if people == 1 else 'people'} asked" if people else ""
         yield "Preferences", "preferences", f"{way.preferences.pairs:,} pairs{whose}"
     yield "Model", "bytes", f"{way.model.model} {told.short(way.model.model_md5)}"
     if way.gate is not None:

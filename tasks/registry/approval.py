@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.registry.gated import FOLDER, TOLD
-from tasks.registry.versions import CANDIDATE, CHAMPION, NAME, aliases, in_one_line, number_of, registry
+from tasks.registry.versions import CANDIDATE, CHAMPION, NAME, aliases, in_one_line, now, number_of, registry
 from tasks.stage import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def decline(version: int, *, by: str, comment: str = "") -> None:
     """Keeps on the version who declined it, and why; no alias moves."""
     with in_one_line():
         client = registry()
-        for key, value in {"gate_declined_by": by, "gate_declined_comment": comment or "none"}.items():
+        told = {"gate_declined_by": by, "gate_declined_comment": comment or "none", "gate_declined_at": now()}
+        for key, value in told.items():
             client.set_model_version_tag(NAME, str(version), key, value)
 
 

@@ -7,7 +7,6 @@ Every step may be taken twice, so a move that was killed is finished by the same
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +14,7 @@ from tasks.gating.champion import FOLDER, write_champion
 from tasks.provenance.record import record
 from tasks.registry import notice
 from tasks.registry.gated import evidence
-from tasks.registry.versions import CANDIDATE, CHAMPION, NAME, PREVIOUS, aliases, in_one_line, number_of, registry
+from tasks.registry.versions import CANDIDATE, CHAMPION, NAME, PREVIOUS, aliases, in_one_line, now, number_of, registry
 from tasks.stage import STATE, UserError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def rollback(*, by: str, reason: str = "", leaving: int | None = None) -> Releas
             raise UserError(f"version {champion} is the only champion so far: there is none to go back to")
         with evidence(client, target) as found:
             if moves:
-                _tag(client, champion, rolled_back_by=by, rolled_back_at=_now(), rolled_back_reason=reason or NOBODY)
+                _tag(client, champion, rolled_back_by=by, rolled_back_at=now(), rolled_back_reason=reason or NOBODY)
                 client.set_registered_model_alias(NAME, CHAMPION, str(target))
             write_champion(FOLDER, *found)
         return _finish(client, target, action="rolled_back", moved=moves, left=champion if moves else leaving)
@@ -138,7 +137,7 @@ def _refuse(tags: Mapping[str, str], number: int, *, champion: int | None, despi
 
 
 def _tag_promotion(client: "MlflowClient", number: int, *, over: int | None, by: str, despite: str) -> None:
-    _tag(client, number, promoted_over=NOBODY if over is None else str(over), promoted_by=by, promoted_at=_now())
+    _tag(client, number, promoted_over=NOBODY if over is None else str(over), promoted_by=by, promoted_at=now())
     if despite:
         _tag(client, number, promoted_despite=despite)
     elif "promoted_despite" in _tags(client, number):
@@ -178,7 +177,3 @@ def _tags(client: "MlflowClient", number: int) -> dict[str, str]:
 def _tag(client: "MlflowClient", number: int, **tags: str) -> None:
     for key, value in tags.items():
         client.set_model_version_tag(NAME, str(number), key, value)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

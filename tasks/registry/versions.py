@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tasks.gating.champion import NAME as NAME
@@ -55,3 +56,8 @@ def aliases(client: "MlflowClient") -> dict[str, int]:
     """The version of each alias; none before the first version."""
     models = client.search_registered_models(f"name='{NAME}'")
     return {alias: int(number) for model in models for alias, number in model.aliases.items()}
+
+
+def now() -> str:
+    """The moment, as tags on a version keep it: UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -58,6 +58,7 @@ def test_what_the_gate_does_not_speak_for_is_nobodys_to_approve(registry: Path) 
 def test_a_no_stays_on_the_version_and_moves_nothing(registry: Path) -> None:
     decline(1, by="ben", comment="too short")
     assert (tags(1)["gate_declined_by"], tags(1)["gate_declined_comment"]) == ("ben", "too short")
+    assert tags(1)["gate_declined_at"].endswith("+00:00")
     decline(1, by="cem")
     assert (tags(1)["gate_declined_by"], tags(1)["gate_declined_comment"]) == ("cem", "none")
     assert named() == {"champion": None, "previous_champion": None}
