@@ -7,7 +7,7 @@ const PRESSED_BY_SPACE_AND_ENTER = "button, a, summary, input[type=checkbox]";
 function scopes() {
   const open = document.querySelector("dialog[open]");
   if (open) return [open];
-  return ["[data-current]", "form.card"].map((scope) => document.querySelector(scope)).filter(Boolean).concat(document);
+  return ["[data-current]", "form.card", "form.composer"].map((scope) => document.querySelector(scope)).filter(Boolean).concat(document);
 }
 
 function nameOf(event) {

@@ -1,34 +1,12 @@
-"""The page as people meet it: a real server, a real Chromium, and clients without a browser."""
+"""The page as people meet it: a real server, and clients without a browser."""
 
-import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from tasks.reviews.database import Database, open_database
 from tasks.reviews.tables import Batch
 from tests.apps.review.filled import NOW, Filling, Served, fill, prepared
-from tests.conftest import skip_missing
-
-CHROMIUM = shutil.which("chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's chromium, driven by Playwright; one for a file's tests, each test has a context of its own.
-
-    Playwright's event loop runs in the main thread for as long as the browser lives, and the tests of other
-    files that come after in the same process have loops of their own.
-    """
-    if CHROMIUM is None:
-        skip_missing("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="session")
