@@ -95,7 +95,7 @@ def publish(
     gold = _gold(params, outputs.clean)
     clusters.prepare()  # on SQLite every answer waits while a batch is written
     with database.session() as session:
-        _one_at_a_time(session)
+        one_at_a_time(session)
         maker = _Maker(session=session, params=params, now=now, origin=origin)
         made = maker.make(judged, gold, name)
         if not database.is_sqlite:
@@ -121,6 +121,15 @@ def prompt_text(prompt: str, document: str) -> str:
     return prompt if document in prompt else f"{prompt}\n\n{document}"
 
 
+def known(session: Session) -> list[Known]:
+    """Every prompt of the database, the first added first."""
+    rows = session.scalars(select(Prompt).order_by(Prompt.added_at, Prompt.id))
+    return [
+        Known(id=row.id, text=prompt_text(row.text, row.document), cluster=row.cluster, split=row.split)  # type: ignore[arg-type]
+        for row in rows
+    ]
+
+
 def _check(name: str | None) -> None:
     if name is not None and (not NAME.fullmatch(name) or NUMBERED.search(name)):
         raise UserError(
@@ -137,7 +146,7 @@ def _gold(params: ReviewParams, clean: Path) -> list[Gold]:
     return gold_items(stories, count=len(stories), seed=str(params.seed))
 
 
-def _one_at_a_time(session: Session) -> None:
+def one_at_a_time(session: Session) -> None:
     """Two that publish at once would both find the same answers unseen. SQLite has one writer anyway."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("LOCK TABLE batches IN SHARE ROW EXCLUSIVE MODE"))
@@ -184,12 +193,7 @@ class _Maker:
         return [one for one in found if one.prompt in placed.clusters and not seen & one.together], placed
 
     def _place(self, prompts: Mapping[str, str], split: Split) -> Placed:
-        rows = self.session.scalars(select(Prompt).order_by(Prompt.added_at, Prompt.id))
-        known = [
-            Known(id=row.id, text=prompt_text(row.text, row.document), cluster=row.cluster, split=row.split)  # type: ignore[arg-type]
-            for row in rows
-        ]
-        return clusters.place(prompts, known, split=split, jaccard=self.params.cluster_jaccard)
+        return clusters.place(prompts, known(self.session), split=split, jaccard=self.params.cluster_jaccard)
 
     def _seen(self, prompts: Collection[str]) -> set[tuple[str, ...]]:
         """The answers to these prompts, by their judged ids, that were shown alone or two at a time."""
@@ -223,8 +227,8 @@ class _Maker:
                 prompt = Prompt(
                     id=answer.prompt_id,
                     kind=answer.kind,
-                    text=_kept(answer.prompt),
-                    document=_kept(answer.document),
+                    text=kept(answer.prompt),
+                    document=kept(answer.document),
                     cluster=placed.clusters[answer.prompt_id],
                     split=split,
                     added_at=self.now,
@@ -295,7 +299,7 @@ class _Maker:
                 id=name,
                 prompt_id=answer.prompt_id,
                 judged_item=answer.id,
-                text=_kept(answer.answer),
+                text=kept(answer.answer),
                 model=answer.by,
                 model_version=version,
                 decoding=dict(answer.decoding),
@@ -332,6 +336,6 @@ def _in_generations(judge: Values, generations: Mapping[str, str]) -> Values:
     return told
 
 
-def _kept(text: str) -> str:
+def kept(text: str) -> str:
     """A text as every database takes it: PostgreSQL knows no NUL, and no half of a surrogate pair."""
     return text.replace("\x00", "�").encode("utf-8", "replace").decode()
