@@ -23,14 +23,13 @@ class Spelling:
     def __init__(self, tokenizer: Tokenizer) -> None:
         kinds = _decoders(tokenizer)
         special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-        self.bytes: list[bytes] = [
-            b"" if number in special else _spelled(tokenizer.id_to_token(number) or "", kinds)
-            for number in range(tokenizer.get_vocab_size())
-        ]
+        self.bytes = {
+            number: _spelled(token, kinds) for token, number in tokenizer.get_vocab().items() if number not in special
+        }
 
     def whole(self, tokens: Sequence[int]) -> str:
         """The text of all tokens."""
-        return b"".join(self.bytes[token] for token in tokens).decode("utf-8", "replace")
+        return b"".join(self.bytes.get(token, b"") for token in tokens).decode("utf-8", "replace")
 
     def begin(self) -> "Text":
         """A text that comes token by token."""
@@ -46,7 +45,7 @@ class Text:
 
     def add(self, token: int) -> str:
         """What can be read now that could not before."""
-        return self._decoder.decode(self._bytes[token])
+        return self._decoder.decode(self._bytes.get(token, b""))
 
     def end(self) -> str:
         """The replacement character for bytes that no others came after."""

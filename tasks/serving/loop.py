@@ -60,14 +60,17 @@ class Ticket:
         return self
 
     async def __anext__(self) -> int:
-        while not self._tokens:
-            if self._error is not None:
-                raise self._error
-            if self.finished is not None or self.cancelled:
-                raise StopAsyncIteration
-            self._wakes = self.home.create_future()
-            await self._wakes
+        if not await self._has_more():
+            raise StopAsyncIteration
         return self._tokens.popleft()
+
+    async def more(self) -> list[int]:
+        """All tokens that came since the last time, one at least; none where it has ended. Raises EngineFailed."""
+        if not await self._has_more():
+            return []
+        tokens = list(self._tokens)
+        self._tokens.clear()
+        return tokens
 
     def cancel(self) -> None:
         """Ends it and frees its slot before the next step; nothing happens to one that has ended."""
@@ -86,9 +89,20 @@ class Ticket:
         self._wake()
 
     def fail(self, error: Exception) -> None:
-        """It will not go on; in the home event loop."""
+        """It will not go on: whoever waits for it is told; in the home event loop."""
         self._error = error
         self._wake()
+
+    async def _has_more(self) -> bool:
+        while True:
+            if self._error is not None:
+                raise self._error
+            if self._tokens:
+                return True
+            if self.finished is not None or self.cancelled:
+                return False
+            self._wakes = self.home.create_future()
+            await self._wakes
 
     def _wake(self) -> None:
         if self._wakes is not None and not self._wakes.done():
