@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fledgling import review
+from fledgling import export, review
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +15,7 @@ app = typer.Typer(
     help="Raises a small language model from raw text to a registered model.",
 )
 app.add_typer(review.app, name="review")
+app.add_typer(export.app, name="export")
 
 
 def main() -> None:

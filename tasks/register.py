@@ -204,6 +204,7 @@ def tags(lock: Lock, verdict: Verdict, binding: Binding) -> dict[str, str]:
         "beats_ngram": verdict.tag,
         "reason": verdict.reason,
         "demonstration": str(is_demonstration(sources_of())).lower(),
+        "licences": ", ".join(sorted({licence for _, licence in sources_of()})) or "none",
         "dvc_exp": bound.name if bound.commit else "none",
         "dvc_exp_commit": bound.commit or f"none: {bound.why_not}",
         **task_tags(model.name),
