@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 
-from apps.serve import chat_page, openai_api
+from apps.serve import chat_page, feedback, openai_api
 from apps.serve.openai_errors import say_errors
 from apps.serve.protection import Protection
 from apps.serve.service import Service
@@ -36,6 +36,8 @@ def application(service: Service) -> FastAPI:
                 await following
             await service.settle()
             await asyncio.to_thread(service.fleet.close)
+            if service.record is not None:
+                await asyncio.to_thread(service.record.close)
 
     app = FastAPI(
         title="Fledgling", description=ABOUT, version=service.params.engine, lifespan=lifespan,
@@ -48,7 +50,7 @@ def application(service: Service) -> FastAPI:
         ],
     )  # fmt: skip
     app.state.service = service
-    for routes in (router, openai_api.router, chat_page.router):
+    for routes in (router, openai_api.router, feedback.router, chat_page.router):
         app.include_router(routes)
     say_errors(app)
     return app

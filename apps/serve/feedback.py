@@ -1,10 +1,13 @@
-"""What people in the chat say of replies: a vote, or that somebody should look at one. Both become review items."""
+"""What people in the chat say of replies: a vote, or that somebody should look at one. Both become review items.
+
+The routes wait for the database in threads of their own.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from apps.serve.openai_errors import ApiError
@@ -39,23 +42,28 @@ class Taken(BaseModel):
     item: str | None
 
 
-def router(record: Record) -> APIRouter:
-    """The routes; they wait for the database in threads of their own."""
-    routes = APIRouter(prefix="/feedback", tags=["feedback"])
+router = APIRouter(prefix="/feedback", tags=["Feedback"])
 
-    @routes.post("/vote")
-    def vote(vote: Vote) -> Taken:
-        """Keeps a vote, and the reply that it is on."""
-        with _told_as_errors():
-            return Taken(item=record.vote(vote.reply_id, vote.value, other=vote.other))
 
-    @routes.post("/review")
-    def review(sent: Review) -> Taken:
-        """Puts a reply before reviewers, who may write a better one."""
-        with _told_as_errors():
-            return Taken(item=record.send_to_review(sent.reply_id))
+@router.post("/vote")
+def vote(vote: Vote, request: Request) -> Taken:
+    """Keeps a vote, and the reply that it is on; a person reviews what was voted on."""
+    with _told_as_errors():
+        return Taken(item=_record(request).vote(vote.reply_id, vote.value, other=vote.other))
 
-    return routes
+
+@router.post("/review")
+def review(sent: Review, request: Request) -> Taken:
+    """Puts a reply before reviewers, who may write a better one."""
+    with _told_as_errors():
+        return Taken(item=_record(request).send_to_review(sent.reply_id))
+
+
+def _record(request: Request) -> Record:
+    record: Record | None = request.app.state.service.record
+    if record is None:
+        raise ApiError(404, "this server keeps no record", code="no_record")
+    return record
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from tasks.serving.answering import Answer
 from tasks.serving.fleet import Fleet
 from tasks.serving.guard import Guard
+from tasks.serving.record import Record
 
 FIRST_TOKEN_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 REPLY_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -77,3 +78,16 @@ class _Now(Collector):
         for (outcome, category), count in self._guard.figures().items():
             guarded.add_metric([outcome, category], count)
         yield from (served, slots, live, waiting, reloads, guarded)
+
+
+class Recorded(Collector):
+    """What became of replies afterwards: recorded, lost, voted on, sent to review."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def collect(self) -> Iterator[Metric]:
+        told = CounterMetricFamily("fledgling_record", "What became of replies afterwards", labels=["what"])
+        for what, count in self._record.figures().items():
+            told.add_metric([what], count)
+        yield told

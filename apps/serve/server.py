@@ -10,13 +10,14 @@ from collections.abc import Sequence
 import uvicorn
 
 from apps.serve.app import application
-from apps.serve.metrics import Metrics
+from apps.serve.metrics import Metrics, Recorded
 from apps.serve.service import Service
 from apps.serve.settings import PORT, Settings, load_settings
 from tasks.serving import versions
 from tasks.serving.fleet import Fleet
 from tasks.serving.guard import Guard, safety_policy
 from tasks.serving.params import ServeParams
+from tasks.serving.record import open_record
 from tasks.stage import UserError, load_params
 
 SWITCH_S = 0.0005  # the engine's thread waits for Python's lock after each of torch's calls; 5 ms would be its pace
@@ -48,7 +49,12 @@ def make_service(
 ) -> Service:  # fmt: skip
     """All that the routes work with; nothing is loaded yet."""
     fleet, guard = Fleet(params, reference=reference, beside=beside), Guard(params.guard, safety_policy())
-    return Service(settings=settings, params=params, fleet=fleet, guard=guard, metrics=Metrics(fleet, guard))
+    record = open_record(params.record)
+    metrics = Metrics(fleet, guard)
+    metrics.registry.register(Recorded(record))
+    return Service(
+        settings=settings, params=params, fleet=fleet, guard=guard, metrics=metrics, keep=record.write, record=record
+    )
 
 
 def run(service: Service, listening: socket.socket) -> None:

@@ -17,6 +17,7 @@ from tasks.serving.fleet import Fleet, NotReady, Unknown
 from tasks.serving.guard import Guard
 from tasks.serving.loop import Closed, EngineFailed, Full
 from tasks.serving.params import ServeParams
+from tasks.serving.record import Record
 from tasks.serving.reply import Reply
 from tasks.stage import UserError
 
@@ -35,6 +36,7 @@ class Service:
     guard: Guard
     metrics: Metrics
     keep: Keep | None = None
+    record: Record | None = None  # what is kept there can be voted on; None: nothing can
     failure: UserError | None = None  # why no model could be loaded
     ends: Callable[[], None] = lambda: None  # has the server end
     _beside: set[asyncio.Task[None]] = field(default_factory=set)

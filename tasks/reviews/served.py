@@ -41,7 +41,8 @@ def add_item(
 ) -> str:
     """The item that shows these replies to one prompt; returns its id. Asked again, it is the same item.
 
-    said: what somebody in the chat said of them; a "winner" is a reply's id or "tie". An unanswered item keeps the last.
+    said: what somebody in the chat said of them, the last of it until the item is answered; a "winner" is a reply's id
+    or "tie".
     """
     one_at_a_time(session)
     prompt = _prompt(session, replies[0], params, now)

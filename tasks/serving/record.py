@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from tasks.reviews import served
@@ -218,6 +219,7 @@ class Record:
         pending: list[Reply] = []
         is_down = False
         while True:
+            is_last = self._ends.is_set()  # whether this is the last try
             pending += self._taken(AT_ONCE - len(pending))
             try:
                 if datetime.now(UTC) >= due:
@@ -230,9 +232,14 @@ class Record:
                     log.warning("replies are not recorded for now: %s", error)
                 is_down = True
                 self._ends.wait(AGAIN_S)
-            if self._ends.is_set() and (is_down or (self._waiting.empty() and not pending)):
-                self._count("lost", len(pending) + self._waiting.qsize())
-                return
+            except SQLAlchemyError as error:  # of what is written, not of the database's state: it never gets in
+                log.warning("%d replies can't be recorded: %s", len(pending), str(error).splitlines()[0])
+                self._count("lost", len(pending))
+                pending = []
+            if is_last and (is_down or (self._waiting.empty() and not pending)):
+                break
+        if left := len(pending) + self._waiting.qsize():
+            self._count("lost", left)
 
     def _taken(self, most: int) -> list[Reply]:
         """Waits up to a minute for a reply; with it comes what waits too."""
