@@ -40,7 +40,7 @@ function focusedIn(element) {
 function messages(turn) {
   const { system } = kept.settings();
   const before = turn.alone ? [] : talk.turns.slice(0, talk.turns.indexOf(turn)).flatMap(said);
-  return [...(system ? [{ role: "system", content: system }] : []), ...before, { role: "user", content: turn.asked }];
+  return [...(system?.trim() ? [{ role: "system", content: system }] : []), ...before, { role: "user", content: turn.asked }];
 }
 
 function said(turn) {

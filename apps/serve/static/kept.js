@@ -2,10 +2,11 @@
 
 const NUMBERS = ["temperature", "max_tokens", "top_p", "top_k", "repetition_penalty", "seed"];
 const MOST_STOPS = 4;
+const AT_FIRST = { temperature: "0.7" }; // as `fledgling generate`; a small model told to be bolder babbles
 
 const read = (store, name) => JSON.parse(store.getItem(name)) ?? {};
 
-export const settings = () => read(localStorage, "chat-settings");
+export const settings = () => ({ ...AT_FIRST, ...read(localStorage, "chat-settings") });
 export const talk = () => read(sessionStorage, "chat-talk");
 export const key = () => sessionStorage.getItem("chat-key") ?? "";
 
@@ -15,7 +16,7 @@ export function keepTalk(value) {
 
 // What the settings add to a request: what is left empty is the server's.
 export function asked() {
-  const { system, stop, ...rest } = settings();
+  const { stop, ...rest } = settings();
   const numbers = NUMBERS.filter((name) => rest[name]).map((name) => [name, Number(rest[name])]);
   const stops = (stop ?? "").split("\n").filter(Boolean).slice(0, MOST_STOPS);
   return { ...Object.fromEntries(numbers), ...(stops.length && { stop: stops }) };
@@ -39,8 +40,7 @@ export function listenToSettings(dialog) {
   });
   form.addEventListener("submit", () => {
     const { key, ...said } = Object.fromEntries(new FormData(form));
-    const filled = Object.entries(said).filter(([, value]) => value.trim());
-    localStorage.setItem("chat-settings", JSON.stringify(Object.fromEntries(filled)));
+    localStorage.setItem("chat-settings", JSON.stringify(said));
     sessionStorage.setItem("chat-key", key.trim());
   });
 }
