@@ -170,13 +170,33 @@ def trace(
 
 
 @app.command()
+def serve(
+    model: Annotated[
+        str, typer.Option(help="A registered version or alias, models:/fledgling@champion, or a model's folder.")
+    ] = "champion",
+    beside: Annotated[
+        list[str] | None, typer.Option(help="One more, served to who names it; may be given again.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on; without: this machine alone.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Without: FLEDGLING_SERVE_PORT, or 8200.")] = None,
+    candidate_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of the conversations: answered by the alias candidate.")
+    ] = None,
+) -> None:
+    """Serve a model over OpenAI's HTTP API, and the chat page, until Ctrl+C."""
+    from apps.serve.server import serve as serve_model
+
+    serve_model(model, beside=beside or (), host=host, port=port, candidate_share=candidate_share)
+
+
+@app.command()
 def platform(
     check: Annotated[bool, typer.Option("--check", help="Start, wait until all is ready, stop.")] = False,
 ) -> None:
     """Start Prefect, MLflow and the review page on this machine, until Ctrl+C."""
-    from fledgling.platform import serve
+    from fledgling.platform import serve as serve_all
 
-    serve(check=check)
+    serve_all(check=check)
 
 
 @app.command()

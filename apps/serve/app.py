@@ -36,8 +36,7 @@ def application(service: Service) -> FastAPI:
                 await following
             await service.settle()
             await asyncio.to_thread(service.fleet.close)
-            if service.record is not None:
-                await asyncio.to_thread(service.record.close)
+            await asyncio.to_thread(service.record.close)
 
     app = FastAPI(
         title="Fledgling", description=ABOUT, version=service.params.engine, lifespan=lifespan,

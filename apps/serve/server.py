@@ -52,9 +52,7 @@ def make_service(
     record = open_record(params.record)
     metrics = Metrics(fleet, guard)
     metrics.registry.register(Recorded(record))
-    return Service(
-        settings=settings, params=params, fleet=fleet, guard=guard, metrics=metrics, keep=record.write, record=record
-    )
+    return Service(settings=settings, params=params, fleet=fleet, guard=guard, metrics=metrics, record=record)
 
 
 def run(service: Service, listening: socket.socket) -> None:

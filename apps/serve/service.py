@@ -1,8 +1,7 @@
-"""What the routes work with: the versions, the guard, the figures, and where replies are kept."""
+"""What the routes work with: the versions, the guard, the figures, and the record of replies."""
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
@@ -18,25 +17,19 @@ from tasks.serving.guard import Guard
 from tasks.serving.loop import Closed, EngineFailed, Full
 from tasks.serving.params import ServeParams
 from tasks.serving.record import Record
-from tasks.serving.reply import Reply
 from tasks.stage import UserError
-
-log = logging.getLogger(__name__)
-
-Keep = Callable[[Reply], object]
 
 
 @dataclass(kw_only=True)
 class Service:
-    """One server's. keep: called in a thread with each reply that was made, its errors are warnings; None: nothing."""
+    """One server's."""
 
     settings: Settings
     params: ServeParams
     fleet: Fleet
     guard: Guard
     metrics: Metrics
-    keep: Keep | None = None
-    record: Record | None = None  # what is kept there can be voted on; None: nothing can
+    record: Record
     failure: UserError | None = None  # why no model could be loaded
     ends: Callable[[], None] = lambda: None  # has the server end
     _beside: set[asyncio.Task[None]] = field(default_factory=set)
@@ -50,7 +43,7 @@ class Service:
             return answer
 
     async def pieces(self, answer: Answer) -> AsyncGenerator[str, None]:
-        """The reply's text within the time limit; at its end it is counted and kept. Raises ApiError."""
+        """The reply's text within the time limit; at its end it is counted and recorded. Raises ApiError."""
         began, ended = time.monotonic(), "cancelled"
         try:
             with answer.live, _told_as_errors(self.params.time_limit_s):
@@ -63,7 +56,7 @@ class Service:
             raise
         finally:
             self.metrics.replied(answer, ended=ended, seconds=time.monotonic() - began)
-            self._keep(answer)
+            self.record.write(answer.reply())
 
     def fail(self, error: UserError) -> None:
         """No model could be loaded: the server ends, and says why."""
@@ -79,16 +72,6 @@ class Service:
     async def settle(self) -> None:
         """Waits for what is done beside the requests."""
         await asyncio.gather(*self._beside, return_exceptions=True)
-
-    def _keep(self, answer: Answer) -> None:
-        if self.keep is not None:
-            self.beside(self._written(self.keep, answer.reply()))
-
-    async def _written(self, keep: Keep, reply: Reply) -> None:
-        try:
-            await asyncio.to_thread(keep, reply)
-        except Exception as error:  # the reply was given, whatever befell its record
-            log.warning("reply %s was not kept: %s", reply.id, error)
 
 
 @contextlib.contextmanager
