@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.provenance import told
-from tasks.provenance.way import Source, VersionWay, Way
+from tasks.provenance.way import BatchWay, Source, VersionWay
 from tasks.stage import write_text
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ AGAINST = ("champion", "base")  # whom the gate sets a candidate beside
 RATES = {"win_rate": "win rate", "length_controlled_win_rate": "at equal lengths"}
 
 
-def write_page(path: Path, way: Way) -> None:
+def write_page(path: Path, way: VersionWay | BatchWay) -> None:
     """Writes the page: the same bytes for the same way."""
     write_text(path, page_of(way))
 
 
-def page_of(way: Way) -> str:
+def page_of(way: VersionWay | BatchWay) -> str:
     """The page."""
     steps = list(_steps(way)) if isinstance(way, VersionWay) else []
     gate = way.gate.figures if isinstance(way, VersionWay) and way.gate else {}

@@ -6,14 +6,33 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from tasks.provenance.way import BatchFile, BatchWay, Code, Event, Learnt, Locked, Preferences, Runs, Source, VersionWay
+from tasks.provenance.way import (
+    BatchFile,
+    BatchWay,
+    Code,
+    Event,
+    Learnt,
+    Locked,
+    Preferences,
+    Reply,
+    ReplyItem,
+    ReplyVote,
+    ReplyWay,
+    Runs,
+    Source,
+    VersionWay,
+    Way,
+)
 
 SPLITS = ("train", "validation", "test", "written")  # as they are told; those of the judges after them
+MOST_TOLD = 400  # characters of what was asked and said
 SHORT = 8  # digits of a hash that people compare
 
 
-def tree(way: VersionWay | BatchWay) -> Tree:
+def tree(way: Way) -> Tree:
     """The whole way, what it is of at the root."""
+    if isinstance(way, ReplyWay):
+        return _reply(way)
     return _version(way) if isinstance(way, VersionWay) else _batch(way)
 
 
@@ -72,6 +91,45 @@ def _batch(way: BatchWay) -> Tree:
         learners.add("no version")
     _list(root, "[red]not found here[/]", way.not_found)
     return root
+
+
+def _reply(way: ReplyWay) -> Tree:
+    reply = way.reply
+    root = Tree(f"[bold]{escape(f'reply {reply.id} of version {reply.version}')}[/]")
+    for message in reply.messages:
+        root.add(escape(f"{message['role']}: {_cut(message['content'])}"))
+    root.add(escape(f"reply: {_cut(reply.text)}"))
+    _list(root, "how it was made", _made(reply))
+    _list(root, "the chat said", map(_vote_line, way.votes))
+    _list(root, "review items", map(_item_line, way.items))
+    _list(root, "[red]not found here[/]", way.not_found)
+    if way.version is not None:
+        root.children.append(_version(way.version))
+    return root
+
+
+def _made(reply: Reply) -> Iterable[str]:
+    first = "nothing was said" if reply.first_token_ms is None else f"the first after {reply.first_token_ms:.0f} ms"
+    yield f"{moment(reply.at)}, {reply.kind}, the {reply.share}'s share, model {short(reply.model_md5)}"
+    yield ", ".join(f"{key} {value}" for key, value in {**reply.settings, "seed": reply.seed}.items() if value)
+    tokens = f"{many(reply.prompt_tokens, 'token')} asked, {reply.completion_tokens:,} said"
+    yield f"{tokens} in {reply.latency_ms:.0f} ms, {first}; it ended by {reply.finish_reason}"
+    if reply.guard:
+        yield f"the guard: {reply.guard}"
+
+
+def _vote_line(vote: ReplyVote) -> str:
+    beside = f" than {vote.other}" if vote.value in ("better", "worse") else f" with {vote.other}" if vote.other else ""
+    return f"{moment(vote.at)}: {vote.value}{beside}"
+
+
+def _item_line(item: ReplyItem) -> str:
+    went = f", in data/feedback/{item.file}" if item.file else ""
+    return f"{item.item}, a {item.kind}: {many(item.decided, 'decision')} of people{went}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]}…"
 
 
 def event_line(event: Event) -> str:

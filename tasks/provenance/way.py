@@ -1,4 +1,4 @@
-"""The way of a model version, and that of a batch of reviews, as `fledgling trace --json` prints them.
+"""The way of a model version, of a batch of reviews and of a served reply, as `fledgling trace --json` prints them.
 
 Times are ISO 8601 in UTC. What could not be found where it was asked is None, and named in `not_found`.
 """
@@ -165,6 +165,59 @@ class BatchWay(Params):
     not_found: tuple[str, ...]
 
 
+class ReplyVote(Params):
+    """What somebody in the chat said of a reply. other: the reply that it was compared with."""
+
+    at: str
+    value: str
+    other: str | None
+
+
+class ReplyItem(Params):
+    """A review item that shows a reply. said: what the chat said before; decided: how often people decided."""
+
+    item: str
+    kind: str
+    batch: str
+    said: dict[str, Any]
+    decided: int
+    file: str | None  # of data/feedback: where the decisions went
+
+
+class Reply(Params):
+    """A reply that was served, as it was recorded. share: of the traffic, champion's or candidate's."""
+
+    id: str
+    at: str
+    kind: str
+    version: str
+    model_md5: str
+    share: str
+    conversation: str | None
+    messages: tuple[dict[str, str], ...]
+    settings: dict[str, Any]
+    seed: int
+    text: str
+    finish_reason: str
+    guard: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    latency_ms: float
+    first_token_ms: float | None
+
+
+class ReplyWay(Params):
+    """Where a served reply comes from: the version that gave it, and what became of it."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    kind: Literal["reply"] = "reply"
+    reply: Reply
+    votes: tuple[ReplyVote, ...]
+    items: tuple[ReplyItem, ...]
+    version: VersionWay | None
+    not_found: tuple[str, ...]
+
+
 class Check(Params):
     """A hash that was computed anew."""
 
@@ -173,4 +226,4 @@ class Check(Params):
     detail: str
 
 
-Way = VersionWay | BatchWay
+Way = VersionWay | BatchWay | ReplyWay
