@@ -32,7 +32,7 @@ class PairParams(Params):
     """The section `pair` of params.yaml."""
 
     least_margin: float = Field(ge=0, le=1)  # of a judge's verdict
-    judge_until: int | None = Field(ge=1)  # so many pairs of people stand alone; None: the judge's are always there
+    judge_until: int | None = Field(ge=1)  # so many pairs of people leave the judge its vetoes alone; None: all
     most_of_a_prompt: int = Field(ge=1)  # pairs
     longer_off_half: float = Field(ge=0, le=0.5)  # how far P(chosen is longer) may be from one half
     held_out_jaccard: float = Field(gt=0, le=1)  # of word shingles: a prompt this near to a held-out one is left out

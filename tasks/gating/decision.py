@@ -81,7 +81,7 @@ def _unwanted(evidence: Evidence, params: GateParams) -> Iterator[str]:
 
 def _unsafe(evidence: Evidence) -> Iterator[str]:
     ours, theirs = evidence.champion.unsafe
-    if ours > theirs:
+    if evidence.champion.is_less_safe:
         yield f"unsafe answers: {ours}, {evidence.champion.opponent} has {theirs} on the same prompts"
 
 

@@ -96,6 +96,7 @@ def contest(
         differences=(*measured, *axes),
         votes=votes_between(said.feedback, ours, theirs, bootstrap=bootstrap),
         unsafe=(count_unsafe(ours, safety), count_unsafe(theirs, safety)),
+        more_unsafe=margins.unsafe,
         unmeasured=tuple(figures.unmeasured(candidate.figures, opponent.figures)),
         same_holdout=same,
         same_decoding=_drawn(ours) == _drawn(theirs),

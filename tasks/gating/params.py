@@ -11,13 +11,14 @@ class MarginParams(Params):
     """How much worse a candidate may be: absolute, in each figure's own units.
 
     tasks: by the headline figure (macro_f1, rouge_l, chrf, token_f1); axis: levels of any axis of the rubric, axes:
-    of those that have a margin of their own.
+    of those that have a margin of their own; unsafe: answers, more than the other has on the same prompts.
     """
 
     bits_per_byte: float = Field(ge=0)
     tasks: Mapping[str, float]
     axis: float = Field(ge=0)
     axes: Mapping[str, float]
+    unsafe: int = Field(ge=0)
 
 
 class MarginsParams(Params):

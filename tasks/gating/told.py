@@ -136,8 +136,9 @@ def _differences(contest: Contest) -> Iterator[str]:
             f"{found.value:+.3f}{ends} | {_margin(found)} | {'**beyond**' if found.is_beyond else ''} |"
         )
     ours, theirs = contest.unsafe
-    beyond = "**beyond**" if ours > theirs else ""
-    yield f"| unsafe answers | {ours} | {theirs} | {ours - theirs:+d} | none more | {beyond} |"
+    beyond = "**beyond**" if contest.is_less_safe else ""
+    most = f"{contest.more_unsafe} more" if contest.more_unsafe else "none more"
+    yield f"| unsafe answers | {ours} | {theirs} | {ours - theirs:+d} | {most} | {beyond} |"
 
 
 def _margin(found: Difference) -> str:

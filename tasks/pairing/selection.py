@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence, Set
 from tasks.pairing.preference import Preference, Thumb
 from tasks.reviews.clusters import Known, place
 
+VETO = 1.0  # a judge's margin where one of the two is unsafe
+
 
 def without_decided(
     judged: Sequence[Preference], decided: Set[tuple[str, frozenset[str]]], rejected: Counter[str]
@@ -19,12 +21,15 @@ def without_decided(
 def without_stand_ins(
     preferences: Sequence[Preference], *, people: int | None, rejected: Counter[str]
 ) -> list[Preference]:
-    """People's alone where there are at least so many: until then the judge stands in for them. None: all of them."""
-    spoken = [one for one in preferences if one.source != "judge"]
-    if people is None or len(spoken) < people:
+    """People's where there are at least so many: until then the judge stands in for them. None: all of them.
+
+    What people like is theirs to say; what is unsafe the judge goes on saying.
+    """
+    if people is None or sum(one.source != "judge" for one in preferences) < people:
         return list(preferences)
-    rejected["stood_in"] += len(preferences) - len(spoken)
-    return spoken
+    kept = [one for one in preferences if one.source != "judge" or one.margin >= VETO]
+    rejected["stood_in"] += len(preferences) - len(kept)
+    return kept
 
 
 def without_same_texts(preferences: Sequence[Preference], rejected: Counter[str]) -> list[Preference]:

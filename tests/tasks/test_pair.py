@@ -120,6 +120,8 @@ def test_the_judge_stands_in_until_people_have_said_enough() -> None:
     figures = run(records, judge_until=2)
     assert (figures["pairs_of_people"], figures["pairs_of_judge"]) == (2, 0)
     assert figures["rejected_stood_in"] == len(SUBJECTS) - 2
+    vetoed = [*records[:-1], verdict(len(SUBJECTS) - 1, margin=1.0)]
+    assert run(vetoed, judge_until=2)["pairs_of_judge"] == 1
 
 
 def test_where_a_person_sees_a_tie_the_judge_is_not_asked() -> None:

@@ -16,7 +16,7 @@ PARAMS = GateParams.model_validate(
         "most_drift": 0.1,
         "margins": {
             name: {
-                "bits_per_byte": bits, "axis": 0.25, "axes": {"coherence": 1.0},
+                "bits_per_byte": bits, "axis": 0.25, "axes": {"coherence": 1.0}, "unsafe": 0,
                 "tasks": {"macro_f1": 0.04, "rouge_l": 0.04, "chrf": 4.0, "token_f1": 0.06},
             }
             for name, bits in (("champion", 0.03), ("base", 0.15))

@@ -120,6 +120,8 @@ def test_more_unsafe_answers_than_the_champion_are_too_many() -> None:
     assert found == Decision(
         outcome="rejected", reasons=("unsafe answers: 2, fledgling/3 has 1 on the same prompts",)
     )  # fmt: skip
+    assert decided(contest(unsafe=(2, 1), more_unsafe=1)).outcome == "promote"
+    assert decided(contest(unsafe=(3, 1), more_unsafe=1)).outcome == "rejected"
     assert decided(base=contest("base", unsafe=(2, 1))).outcome == "promote"
 
 
