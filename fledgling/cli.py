@@ -156,14 +156,16 @@ def compare(
 
 @app.command()
 def trace(
-    name: Annotated[str, typer.Argument(help="A registered version or alias, or a batch of reviews.")] = "candidate",
+    name: Annotated[
+        str, typer.Argument(help="A registered version or alias, a batch of reviews, or the id of a served reply.")
+    ] = "candidate",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, hashes whole.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compute the hashes anew; exit 1 where one differs.")
     ] = False,
     page: Annotated[Path | None, typer.Option(help="Write the whole page (HTML) to this file too.")] = None,
 ) -> None:
-    """Print where a model or a batch comes from: release, runs, code, hashes, preferences, sources with licences."""
+    """Print where a model, a batch or a reply comes from: release, runs, code, hashes, preferences, sources."""
     from fledgling.trace import trace as trace_way
 
     raise typer.Exit(trace_way(name, as_json=as_json, verify=verify, page=page))
@@ -187,6 +189,27 @@ def serve(
     from apps.serve.server import serve as serve_model
 
     serve_model(model, beside=beside or (), host=host, port=port, candidate_share=candidate_share)
+
+
+@app.command()
+def chat(
+    server: Annotated[
+        str | None, typer.Option(help="Talk with a server, such as http://127.0.0.1:8200; key: FLEDGLING_SERVE_KEYS.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A version, an alias or a folder; without: the workspace's newest, or the server's first."),
+    ] = None,
+    system: Annotated[str, typer.Option(help="What the model is told first.")] = "",
+    temperature: Annotated[float, typer.Option(min=0.0, max=2.0, help="0: always the likeliest token.")] = 0.7,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Of an answer, at most.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same text.")] = None,
+) -> None:
+    """Talk with a model in the terminal; answers appear as they are made."""
+    from fledgling.chat import chat as talk_with
+    from fledgling.chat.talk import Manner
+
+    talk_with(server, model, Manner(temperature=temperature, max_tokens=max_tokens, seed=seed), system=system)
 
 
 @app.command()
