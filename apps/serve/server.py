@@ -14,8 +14,9 @@ from apps.serve.metrics import Metrics, Recorded
 from apps.serve.service import Service
 from apps.serve.settings import PORT, Settings, load_settings
 from tasks.serving import versions
-from tasks.serving.fleet import Fleet
+from tasks.serving.fleet import Fleet, Load
 from tasks.serving.guard import Guard, safety_policy
+from tasks.serving.live import load
 from tasks.serving.params import ServeParams
 from tasks.serving.record import open_record
 from tasks.stage import UserError, load_params
@@ -45,10 +46,10 @@ def serve(
 
 
 def make_service(
-    settings: Settings, params: ServeParams, *, reference: str, beside: Sequence[str] = ()
+    settings: Settings, params: ServeParams, *, reference: str, beside: Sequence[str] = (), load: Load = load
 ) -> Service:  # fmt: skip
     """All that the routes work with; nothing is loaded yet."""
-    fleet, guard = Fleet(params, reference=reference, beside=beside), Guard(params.guard, safety_policy())
+    fleet, guard = Fleet(params, reference=reference, beside=beside, load=load), Guard(params.guard, safety_policy())
     record = open_record(params.record)
     metrics = Metrics(fleet, guard)
     metrics.registry.register(Recorded(record))
@@ -60,14 +61,19 @@ def run(service: Service, listening: socket.socket) -> None:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_S)
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn_server(service).run(sockets=[listening])
+
+
+def uvicorn_server(service: Service) -> uvicorn.Server:
+    """What serves; it ends by itself where the service says so."""
     config = uvicorn.Config(
         application(service), log_level="warning", access_log=False, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=int(service.params.time_limit_s),
     )  # fmt: skip
     server = uvicorn.Server(config)
     service.ends = lambda: setattr(server, "should_exit", True)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
+    return server
 
 
 def _listening(settings: Settings) -> socket.socket:

@@ -63,7 +63,7 @@ PREFERENCES = (
         likes="stories that come to a whole ending and do not repeat themselves",
         has=ends_whole,
         expected=(("promote",), ("promote", "undecided")),
-        why="the accepting judge sees endings and repetition; a second batch adds less than the first",
+        why="the accepting judge sees where a story breaks off; a second batch adds less than the first",
         is_seen=True,
     ),
     Preference(

@@ -26,20 +26,24 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer, q, k, v to wh
 
 @dataclass(frozen=True)
 class PackedNorm:
-    """RMSNorm, or LayerNorm where there is a bias. weight, bias: (C,), or (heads, D) over the channels of heads."""
+    """RMSNorm, or LayerNorm where there is a bias.
 
-    weight: Tensor
+    weight, bias: (C,), or (heads, D) over the channels of heads. weight None: it is in the matrix behind the norm.
+    eps: a tensor of no dimensions.
+    """
+
+    weight: Tensor | None
     bias: Tensor | None
-    eps: float
+    eps: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
         """x: (..., C) or (..., heads, D). Returns float32 of the same shape."""
-        width = x.shape[-1:]
-        if self.bias is not None:
-            return torch.addcmul(self.bias, F.layer_norm(x.float(), width, eps=self.eps), self.weight)
-        if self.weight.ndim == 1:
-            return F.rms_norm(x.float(), width, self.weight, self.eps)
-        return F.rms_norm(x.float(), width, None, self.eps).mul_(self.weight)
+        x = x.float()
+        if self.bias is not None and self.weight is not None:
+            return torch.addcmul(self.bias, F.layer_norm(x, x.shape[-1:], eps=float(self.eps)), self.weight)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        normed = x * torch.addcmul(self.eps, length, length, value=1 / x.shape[-1]).rsqrt_()
+        return normed if self.weight is None else normed.mul_(self.weight)
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ class PackedDecoder:
         self.device = model.device
         self.embeddings = model.model.embed_tokens.weight.detach()
         self.layers = [_layer(cast(Block, block), config, model.dtype) for block in model.model.layers]
-        self.norm = _norm(model.model.norm)
-        self.head = _packed(model.output_weight(), dtype=model.dtype)  # (C, V)
+        self.norm, head = _before(cast(Norm, model.model.norm), model.output_weight())
+        self.head = _packed(*head, dtype=model.dtype)  # (C, V)
         every = torch.arange(config.context, device=model.device)
         self.places = _place_table(model, every)  # (context, C), or None where positions are not in the embedding
         self.turns = _turn_table(config, every)  # (context, D/2), complex64, or None where positions are not rotary
@@ -139,13 +143,15 @@ def _layer(block: Block, config: ModelConfig, dtype: torch.dtype) -> PackedLayer
         for part in (attention.q_proj, attention.k_proj)
     ]
     inner = [feed.up_proj] if feed.gate_proj is None else [feed.gate_proj, feed.up_proj]
+    attention_norm, qkv = _before(block.input_layernorm, *paired, _weight(attention.v_proj))
+    feed_norm, feed_in = _before(block.post_attention_layernorm, *map(_weight, inner))
     return PackedLayer(
-        attention_norm=_norm(block.input_layernorm),
-        qkv=_packed(*paired, _weight(attention.v_proj), dtype=dtype),
+        attention_norm=attention_norm,
+        qkv=_packed(*qkv, dtype=dtype),
         heads_norm=_heads_norm(attention.q_norm, attention.k_norm, config, order),
         out=_packed(_weight(attention.o_proj), dtype=dtype),
-        feed_norm=_norm(block.post_attention_layernorm),
-        feed_in=_packed(*map(_weight, inner), dtype=dtype),
+        feed_norm=feed_norm,
+        feed_in=_packed(*feed_in, dtype=dtype),
         feed_out=_packed(_weight(feed.down_proj), dtype=dtype),
     )
 
@@ -161,9 +167,12 @@ def _packed(*matrices: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.cat([matrix.detach() for matrix in matrices]).to(dtype).t().contiguous()
 
 
-def _norm(part: nn.Module) -> PackedNorm:
-    norm = cast(Norm, part)
-    return PackedNorm(norm.weight.detach(), None if norm.bias is None else norm.bias.detach(), norm.eps)
+def _before(norm: Norm, *matrices: Tensor) -> tuple[PackedNorm, list[Tensor]]:
+    """A norm and the matrices, (out, in), that read it; the weight of an RMSNorm goes into them."""
+    weight, eps = norm.weight.detach(), torch.tensor(norm.eps, device=norm.weight.device)
+    if norm.bias is not None:
+        return PackedNorm(weight, norm.bias.detach(), eps), list(matrices)
+    return PackedNorm(None, None, eps), [matrix.detach() * weight for matrix in matrices]
 
 
 def _heads_norm(q: Norm | None, k: Norm | None, config: ModelConfig, order: Tensor | slice) -> PackedNorm | None:
@@ -175,7 +184,7 @@ def _heads_norm(q: Norm | None, k: Norm | None, config: ModelConfig, order: Tens
         return torch.cat(rows)  # (H + K, D)
 
     bias = None if q.bias is None or k.bias is None else beside(q.bias, k.bias)
-    return PackedNorm(beside(q.weight, k.weight), bias, q.eps)
+    return PackedNorm(beside(q.weight, k.weight), bias, torch.tensor(q.eps, device=q.weight.device))
 
 
 def _pairs(d_head: int, *, device: torch.device) -> Tensor:

@@ -53,8 +53,9 @@ class Contest:
     """All that is known of the candidate beside one opponent ("base", "fledgling/3").
 
     unsafe: answers to the common prompts that the safety rules find something in, the candidate's and the
-    opponent's, more_unsafe: by how many there may be more; votes: people's; unmeasured: figures that only the opponent has; same_holdout: whether figures and
-    prompts are the present ones, same_decoding: whether the answers were drawn alike.
+    opponent's, more_unsafe: by how many there may be more; votes: people's; unmeasured: figures that only the opponent
+    has; same_holdout: whether figures and prompts are the present ones, same_decoding: whether the answers were drawn
+    alike.
     """
 
     opponent: str
