@@ -7,6 +7,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LLAMA_CPP = $(shell grep -i '^llama_cpp_python==' constraints.txt | sed 's/==/-/')
 PROFILE ?=
 DATA ?=
 
@@ -15,7 +16,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup pipeline repro test test-slow test-system check format bench study loop platform lock golden clean
+.PHONY: help setup pipeline repro test test-slow test-system check format bench study loop platform llama-cpp lock golden clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,17 +67,23 @@ loop: $(READY)  ## two rounds of the loop on real servers, with simulated review
 platform: $(READY)  ## Prefect, MLflow and the review page on this machine, until Ctrl+C
 	@$(BIN)/fledgling platform
 
+llama-cpp: $(READY)  ## the engine llama.cpp: compiles for some minutes, once (the wheel stays in var/wheels)
+	@test -e var/wheels/$(LLAMA_CPP)-*.whl || \
+		$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps -w var/wheels "$$(grep -i '^llama_cpp_python==' constraints.txt)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --find-links var/wheels -e ".[llama-cpp]"
+	@$(BIN)/python -c "import llama_cpp; print('llama-cpp-python', llama_cpp.__version__)"
+
 lock:  ## makes constraints.txt anew from pyproject.toml
 	@rm -rf var/lock && $(PYTHON) -m venv var/lock
 	@var/lock/bin/pip install --quiet "$$(grep -oE 'torch==[0-9.]+' pyproject.toml)"
-	@var/lock/bin/pip install --quiet ".[dev]"
+	@var/lock/bin/pip install --quiet ".[dev,llama-cpp]"
 	@var/lock/bin/pip freeze --exclude fledgling | sed -E 's/ @ .*//; s/\+cpu//' > constraints.txt
 	@rm -rf var/lock build && echo "constraints.txt: $$(wc -l < constraints.txt) packages"
 
 golden: $(READY)  ## regenerates the golden loss curve that the tests compare with
 	@$(BIN)/python -m tests.model.golden
 
-clean:  ## removes what the chain made; keeps the environment, and what people said (data/feedback, var/review)
+clean:  ## removes what the chain made; keeps the environment, what people said (data/feedback, var/review), and var/wheels
 	@find data -mindepth 1 -maxdepth 1 ! -name feedback -exec rm -rf {} + 2> /dev/null || true
-	@find var -mindepth 1 -maxdepth 1 ! -name review -exec rm -rf {} + 2> /dev/null || true
+	@find var -mindepth 1 -maxdepth 1 ! -name review ! -name wheels -exec rm -rf {} + 2> /dev/null || true
 	@rm -rf models metrics plots dvc.lock .dvc/tmp .dvc/cache

@@ -151,7 +151,8 @@ def _library() -> ModuleType:
         line = str(error).splitlines()[0]
         raise UserError(f"llama-cpp-python can't be imported ({line}); `make llama-cpp` builds it") from error
     logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
-    return llama_cpp
+    found: ModuleType = llama_cpp
+    return found
 
 
 def _load(library: ModuleType, folder: Path, numbers: "Numbers") -> Any:
