@@ -108,10 +108,12 @@ def _invalid(mistake: Mapping[str, Any]) -> ApiError:
     kind = str(mistake["type"])
     if kind == "json_invalid":
         return ApiError(400, f"the body is no JSON: {mistake.get('ctx', {}).get('error', '')}", code="invalid_json")
+    if param is None and kind in ("model_attributes_type", "missing"):
+        return ApiError(400, "the body is no JSON object; send one as Content-Type: application/json")
     if kind == "extra_forbidden":
         return ApiError(400, f"'{param}' is not supported; /docs lists what is", param=param, code="unsupported")
     if kind == "missing":
-        return ApiError(400, f"'{param or 'body'}' is missing", param=param, code="missing")
+        return ApiError(400, f"'{param}' is missing", param=param, code="missing")
     message = str(mistake["msg"]).removeprefix("Value error, ")
     return ApiError(400, f"'{param or 'body'}': {message}", param=param, code="invalid_value")
 
