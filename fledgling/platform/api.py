@@ -5,7 +5,7 @@ import httpx
 from fledgling.platform.settings import declaration
 
 POOL = "fledgling"
-NAMES = ("pipeline", "publish-reviews", "collect-reviews", "improve", "release", "rollback")
+NAMES = ("pipeline", "publish-reviews", "collect-reviews", "improve", "release", "rollback", "drift")
 DEPLOYMENTS = tuple(f"{name}/{name}" for name in NAMES)  # of a flow and a deployment of its name
 
 

@@ -121,7 +121,7 @@ class Manifest(Params):
     file: str
     sha256: str  # of the file
     rows: int
-    source: str  # labelled, judged, gated, label-studio, served
+    source: str  # labelled, judged, gated, label-studio
     published: date
     collected: date
     kinds: dict[str, int]

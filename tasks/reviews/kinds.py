@@ -10,6 +10,4 @@ Purpose = Literal["ordinary", "gold", "again"]
 Split = Literal["train", "judge_calibration", "gold", "holdout"]  # what a prompt's cluster may be used for
 SPLITS: tuple[Split, ...] = ("train", "judge_calibration", "gold", "holdout")
 
-SERVED = "served"  # the source of batches that grow by what the chat sends
-
 Values = dict[str, Any]

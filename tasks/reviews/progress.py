@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session, aliased
 
 from tasks.reviews.answering import undoable
 from tasks.reviews.chains import in_force
-from tasks.reviews.kinds import SERVED
 from tasks.reviews.leasing import open_batches
-from tasks.reviews.tables import ORDINARY_SLOTS, Annotation, Assignment, Batch, Item, Reviewer
+from tasks.reviews.tables import ORDINARY_SLOTS, SERVED, Annotation, Assignment, Batch, Item, Reviewer
 
 RECENT = 50  # answers that the median time is of
 MOST_UNDOABLE = 10

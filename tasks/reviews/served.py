@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from tasks.judging.records import STORY, short_hash
 from tasks.judging.records import Item as Answer
 from tasks.reviews import clusters
-from tasks.reviews.kinds import SERVED, Kind, Split, Values
+from tasks.reviews.kinds import Kind, Split, Values
 from tasks.reviews.leasing import open_batches
 from tasks.reviews.params import ReviewParams
 from tasks.reviews.publishing import kept, known, one_at_a_time, prompt_text
-from tasks.reviews.tables import Annotation, Assignment, Batch, Generation, Item, Prompt, Shown
+from tasks.reviews.tables import SERVED, Annotation, Assignment, Batch, Generation, Item, Prompt, Shown
 from tasks.serving.reply import Reply
 
 CHAT = "chat"  # who said it, where a judge's name stands else

@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeDecorator
 from tasks.reviews.kinds import KINDS, Purpose, Values
 
 ORDINARY_SLOTS = ("1", "2")  # the first opinion and, of some items, a second one
+SERVED = "served"  # the source of batches that grow by what the chat sends
 _WAITS = text("done_at IS NULL")
 _IS_SET_ASIDE = text("set_aside_at IS NOT NULL")
 _IS_GOLD = text("gold IS NOT NULL")

@@ -142,11 +142,8 @@ class Record:
         with self._lock:
             for name in [one.id for one in self._known.values() if one.created_at < before]:
                 del self._known[name]
-        old = select(ServedReply.id).where(ServedReply.created_at < before)
-        with self._writing, self.database.session() as session:
-            session.execute(delete(ReplyVote).where(ReplyVote.reply_id.in_(old) | ReplyVote.other_reply_id.in_(old)))
-            gone = session.scalars(delete(ServedReply).where(ServedReply.created_at < before).returning(ServedReply.id))
-            return len(gone.all())
+        with self._writing:
+            return forget(self.database, before)
 
     def figures(self) -> Mapping[str, int]:
         """How many replies were recorded and lost, how many votes of each kind, how many sent to review."""
@@ -257,6 +254,15 @@ class Record:
         with self._writing, self.database.session() as session:
             self._add(session, replies)
         self._count("recorded", len(replies))
+
+
+def forget(database: Database, before: datetime) -> int:
+    """Deletes the recorded replies of before a moment with their votes; returns how many. Review items stay."""
+    old = select(ServedReply.id).where(ServedReply.created_at < before)
+    with database.session() as session:
+        session.execute(delete(ReplyVote).where(ReplyVote.reply_id.in_(old) | ReplyVote.other_reply_id.in_(old)))
+        gone = session.scalars(delete(ServedReply).where(ServedReply.created_at < before).returning(ServedReply.id))
+        return len(gone.all())
 
 
 def replies_since(database: Database, since: datetime) -> list[Reply]:

@@ -38,7 +38,7 @@ def server(project: Path) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("name", ["publish-reviews", "collect-reviews", "improve"])
+@pytest.mark.parametrize("name", ["publish-reviews", "collect-reviews", "improve", "drift"])
 def test_what_is_deployed_has_its_schedules_off(server: Server, name: str) -> None:
     found = server.deployment(name)
     assert [schedule["active"] for schedule in found["schedules"]] == [False]
