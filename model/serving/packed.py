@@ -25,25 +25,34 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer, q, k, v to wh
 
 
 @dataclass(frozen=True)
-class PackedNorm:
-    """RMSNorm, or LayerNorm where there is a bias.
-
-    weight, bias: (C,), or (heads, D) over the channels of heads. weight None: it is in the matrix behind the norm.
-    eps: a tensor of no dimensions.
-    """
+class PackedRMSNorm:
+    """RMSNorm. weight: (heads, D), or None where it is in the matrix behind the norm; eps: of no dimensions."""
 
     weight: Tensor | None
-    bias: Tensor | None
     eps: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
         """x: (..., C) or (..., heads, D). Returns float32 of the same shape."""
         x = x.float()
-        if self.bias is not None and self.weight is not None:
-            return torch.addcmul(self.bias, F.layer_norm(x, x.shape[-1:], eps=float(self.eps)), self.weight)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         normed = x * torch.addcmul(self.eps, length, length, value=1 / x.shape[-1]).rsqrt_()
         return normed if self.weight is None else normed.mul_(self.weight)
+
+
+@dataclass(frozen=True)
+class PackedLayerNorm:
+    """LayerNorm. weight, bias: (C,), or (heads, D) over the channels of heads."""
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x: (..., C) or (..., heads, D). Returns float32 of the same shape."""
+        return torch.addcmul(self.bias, F.layer_norm(x.float(), x.shape[-1:], eps=self.eps), self.weight)
+
+
+PackedNorm = PackedRMSNorm | PackedLayerNorm
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ def _activated(wide: Tensor, activation: Activation) -> Tensor:
 
 def _layer(block: Block, config: ModelConfig, dtype: torch.dtype) -> PackedLayer:
     attention, feed = block.self_attn, cast(FeedForward, block.mlp)
-    order = _pairs(config.d_head, device=attention.q_proj.weight.device) if config.positions == "rope" else slice(None)
+    order = _pairs(config.d_head) if config.positions == "rope" else slice(None)
     paired = [
         _weight(part).unflatten(0, (-1, config.d_head))[:, order].flatten(0, 1)
         for part in (attention.q_proj, attention.k_proj)
@@ -169,10 +178,10 @@ def _packed(*matrices: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _before(norm: Norm, *matrices: Tensor) -> tuple[PackedNorm, list[Tensor]]:
     """A norm and the matrices, (out, in), that read it; the weight of an RMSNorm goes into them."""
-    weight, eps = norm.weight.detach(), torch.tensor(norm.eps, device=norm.weight.device)
+    weight = norm.weight.detach()
     if norm.bias is not None:
-        return PackedNorm(weight, norm.bias.detach(), eps), list(matrices)
-    return PackedNorm(None, None, eps), [matrix.detach() * weight for matrix in matrices]
+        return PackedLayerNorm(weight, norm.bias.detach(), norm.eps), list(matrices)
+    return PackedRMSNorm(None, weight.new_tensor(norm.eps)), [matrix.detach() * weight for matrix in matrices]
 
 
 def _heads_norm(q: Norm | None, k: Norm | None, config: ModelConfig, order: Tensor | slice) -> PackedNorm | None:
@@ -183,13 +192,15 @@ def _heads_norm(q: Norm | None, k: Norm | None, config: ModelConfig, order: Tens
         rows = [of_q.detach()[order].expand(config.n_heads, -1), of_k.detach()[order].expand(config.n_kv_heads, -1)]
         return torch.cat(rows)  # (H + K, D)
 
-    bias = None if q.bias is None or k.bias is None else beside(q.bias, k.bias)
-    return PackedNorm(beside(q.weight, k.weight), bias, torch.tensor(q.eps, device=q.weight.device))
+    weight = beside(q.weight, k.weight)
+    if q.bias is not None and k.bias is not None:
+        return PackedLayerNorm(weight, beside(q.bias, k.bias), q.eps)
+    return PackedRMSNorm(weight, weight.new_tensor(q.eps))
 
 
-def _pairs(d_head: int, *, device: torch.device) -> Tensor:
+def _pairs(d_head: int) -> Tensor:
     """Channels i and i + D/2, which a rotation turns together, side by side: (D,), indices."""
-    return torch.arange(d_head, device=device).view(2, -1).t().flatten()
+    return torch.arange(d_head).view(2, -1).t().flatten()
 
 
 def _place_table(model: Decoder, every: Tensor) -> Tensor | None:

@@ -29,6 +29,7 @@ class StaticCache:
         self.keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
         self.values = torch.zeros(shape, dtype=model.dtype, device=model.device)
 
+    @torch.inference_mode()
     def move(self, place: int, to: int, *, length: int) -> None:
         """Copy the row of one place over another's."""
         for whole in (self.keys, self.values):
