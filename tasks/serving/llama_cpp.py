@@ -32,7 +32,8 @@ class LlamaCppEngine(SlotEngine):
 
     def __init__(self, folder: Path, *, slots: int, threads: int | None = None, numbers: "Numbers" = "f32") -> None:
         library = _library()
-        if not 1 <= slots <= (most := int(library.llama_max_parallel_sequences())):
+        most = int(library.llama_max_parallel_sequences())
+        if not 1 <= slots <= most:
             raise UserError(f"slots={slots} is not allowed; llama.cpp takes 1 to {most}")
         self._places = LlamaCppPlaces(library, folder, places=slots, threads=threads or os.cpu_count() or 1,
                                       numbers=numbers)  # fmt: skip
@@ -150,7 +151,7 @@ def _library() -> ModuleType:
     except (ImportError, OSError, RuntimeError) as error:  # RuntimeError: a library of another machine
         line = str(error).splitlines()[0]
         raise UserError(f"llama-cpp-python can't be imported ({line}); `make llama-cpp` builds it") from error
-    logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
+    logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # its levels are one off: a warning is ERROR
     found: ModuleType = llama_cpp
     return found
 
