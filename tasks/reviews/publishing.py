@@ -17,11 +17,12 @@ from tasks.reviews import clusters
 from tasks.reviews.candidates import Candidate, Judged, candidates, chosen, read_judged, together
 from tasks.reviews.cards import draw
 from tasks.reviews.chains import in_force
-from tasks.reviews.clusters import Known, Placed
+from tasks.reviews.clusters import Placed
 from tasks.reviews.database import Database
 from tasks.reviews.gold import READ, SPLITS, Gold, gold_items
 from tasks.reviews.kinds import Split, Values
 from tasks.reviews.params import ReviewParams
+from tasks.reviews.prompts import kept, known, one_at_a_time, prompt_text
 from tasks.reviews.tables import Annotation, Assignment, Batch, Generation, Item, Prompt, Shown
 from tasks.stage import UserError
 
@@ -116,20 +117,6 @@ def present_origin() -> Origin:
     return Origin(versions=versions, mlflow_run=str(registered().get("run_id", "")))
 
 
-def prompt_text(prompt: str, document: str) -> str:
-    """All that was asked: the prompt, and the document where it is not in it."""
-    return prompt if document in prompt else f"{prompt}\n\n{document}"
-
-
-def known(session: Session) -> list[Known]:
-    """Every prompt of the database, the first added first."""
-    rows = session.scalars(select(Prompt).order_by(Prompt.added_at, Prompt.id))
-    return [
-        Known(id=row.id, text=prompt_text(row.text, row.document), cluster=row.cluster, split=row.split)  # type: ignore[arg-type]
-        for row in rows
-    ]
-
-
 def _check(name: str | None) -> None:
     if name is not None and (not NAME.fullmatch(name) or NUMBERED.search(name)):
         raise UserError(
@@ -144,12 +131,6 @@ def _gold(params: ReviewParams, clean: Path) -> list[Gold]:
         return []
     stories = read_stories(clean, SPLITS, most=READ, seed=params.seed)
     return gold_items(stories, count=len(stories), seed=str(params.seed))
-
-
-def one_at_a_time(session: Session) -> None:
-    """Two that publish at once would both find the same answers unseen. SQLite has one writer anyway."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("LOCK TABLE batches IN SHARE ROW EXCLUSIVE MODE"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,8 +315,3 @@ def _in_generations(judge: Values, generations: Mapping[str, str]) -> Values:
     if "tiers" in told:
         told["tiers"] = [[generations[one] for one in tier] for tier in told["tiers"]]
     return told
-
-
-def kept(text: str) -> str:
-    """A text as every database takes it: PostgreSQL knows no NUL, and no half of a surrogate pair."""
-    return text.replace("\x00", "�").encode("utf-8", "replace").decode()

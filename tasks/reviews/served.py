@@ -17,7 +17,7 @@ from tasks.reviews import clusters
 from tasks.reviews.kinds import Kind, Split, Values
 from tasks.reviews.leasing import open_batches
 from tasks.reviews.params import ReviewParams
-from tasks.reviews.publishing import kept, known, one_at_a_time, prompt_text
+from tasks.reviews.prompts import kept, known, one_at_a_time, prompt_text
 from tasks.reviews.tables import SERVED, Annotation, Assignment, Batch, Generation, Item, Prompt, Shown
 from tasks.serving.reply import Reply
 

@@ -23,7 +23,7 @@ from tasks.reviews import served
 from tasks.reviews.database import Database, open_database
 from tasks.reviews.kinds import Kind, Values
 from tasks.reviews.params import ReviewParams
-from tasks.reviews.publishing import kept
+from tasks.reviews.prompts import kept
 from tasks.reviews.tables import ReplyVote, ServedReply
 from tasks.serving.params import RecordParams
 from tasks.serving.reply import Reply
