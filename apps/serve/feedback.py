@@ -5,12 +5,12 @@ The routes wait for the database in threads of their own.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from apps.serve.openai_errors import ApiError
+from apps.serve.openai_errors import ApiError, ErrorBody
 from tasks.reviews.database import Unavailable
 from tasks.serving.record import Record, UnknownReply
 from tasks.stage import UserError
@@ -42,7 +42,18 @@ class Taken(BaseModel):
     item: str | None
 
 
-router = APIRouter(prefix="/feedback", tags=["Feedback"])
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody, "description": meaning}
+    for status, meaning in {
+        400: "It is no vote.",
+        401: "The key is none of the server's.",
+        404: "The reply is not known any more, or never was.",
+        413: "The body is too long.",
+        503: "The review database can't be used now.",
+    }.items()
+}
+
+router = APIRouter(prefix="/feedback", responses=ERRORS, tags=["Feedback"])
 
 
 @router.post("/vote")

@@ -1,17 +1,25 @@
 """The flows of reviews on a real Prefect server: deployed, and started by the event of a full batch."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from mlflow import MlflowClient
 
+from tasks.gating.champion import clear_champion, write_champion
+from tasks.judging.kept import write_lines
 from tasks.reviews.batch_file import read_folder
 from tasks.reviews.database import open_database
+from tasks.serving.record import to_row
 from tests.conftest import ROOT
 from tests.e2e.workspace import wait_for
 from tests.flows.served import Server, copy_project, served
+from tests.tasks.gating.test_champion import champion
+from tests.tasks.judging.contests import item
 from tests.tasks.reviews.small import answer, deal, person, publish, sent
+from tests.tasks.serving.served import reply
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
 
@@ -22,8 +30,11 @@ EVENTS = ["fledgling.review.batch-full", "fledgling.feedback.collected"]
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the flows need, with a batch that is full in its database; not under DVC."""
     folder = copy_project(tmp_path_factory.mktemp("project"))
-    section = yaml.safe_load((ROOT / "params.yaml").read_text())["review"]
-    (folder / "params.yaml").write_text(yaml.safe_dump({"review": section}))
+    given = yaml.safe_load((ROOT / "params.yaml").read_text())
+    sections = {"review": given["review"], "serve": given["serve"], "judge": {"judge": "heuristic-b"}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(sections))
+    (folder / "champion").mkdir()
+    clear_champion(folder / "champion")
     with open_database(f"sqlite:///{folder}/var/review/review.db") as database, database.session() as session:
         publish(session, items=3)
         ada = person(session)
@@ -85,3 +96,30 @@ def test_collected_again_nothing_is_told(server: Server) -> None:
     server.says(run, "no batch is full")
     assert len(server.events(EVENTS[1])) == 1
     assert len(server.runs("improve")) == 1
+
+
+def test_before_the_first_champion_nothing_drifts(server: Server) -> None:
+    run = server.run("drift")
+    assert server.wait_until(run, limit_s=180) == "COMPLETED"
+    server.says(run, "there is no champion yet")
+
+
+def test_what_drifts_is_an_event_with_figures_in_mlflow(server: Server, project: Path) -> None:
+    accepted = project / "run" / "answers.jsonl"
+    write_lines(accepted, [item("aligned", "a boat")])
+    write_champion(project / "champion", champion(accepted), accepted)
+    old, now = datetime.now(UTC) - timedelta(days=40), datetime.now(UTC)
+    with open_database(f"sqlite:///{project}/var/review/review.db") as database, database.session() as session:
+        session.add(to_row(reply(1000, created_at=old)))
+        session.add_all(to_row(reply(at, said="Quantum ledgers amortise." * 9, created_at=now)) for at in range(40))
+    run = server.run("drift")
+    assert server.wait_until(run, limit_s=180) == "COMPLETED"
+    server.says(run, "1 replies were older than 30 days and are deleted")
+    (event,) = wait_for(lambda: server.events("fledgling.drift.alert"), limit_s=30, what="the alert", every_s=0.5)
+    assert event["payload"]["versions"] == {"3": 40}
+    assert any("new words" in line for line in event["payload"]["alerts"])
+    client = MlflowClient(tracking_uri=f"sqlite:///{project}/var/mlflow/mlflow.db")
+    (found,) = client.search_runs(["1"], filter_string="tags.kind = 'drift'")
+    assert found.data.metrics["drift/replies"] == 40
+    (artifact,) = server.ask("/artifacts/filter", {"artifacts": {"key": {"any_": ["drift"]}}})
+    assert "| new word share |" in artifact["data"]
