@@ -21,6 +21,8 @@ RESULTS = Path("benchmarks/results.json")
 MEASUREMENTS = (
     noop.noop_repro_vs_dvc,
     generation.generate_batch32_vs_one_by_one,
+    generation.generate_torch_vs_transformers,
+    generation.generate_batch64_vs_transformers,
     judging_endpoint.endpoint_judge_busy_share,
     judging_heuristic.judge_1000_pairs_vs_60_s,
     training.finetune_vs_pretrain,

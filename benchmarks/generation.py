@@ -1,18 +1,28 @@
-"""What it brings to have a model go on from many prompts at once."""
+"""What it brings to have a model go on from many prompts at once, and how the torch engine is beside transformers."""
 
 import statistics
+import tempfile
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.row import Row
 
 if TYPE_CHECKING:
     from model.decoder import Decoder
+    from model.torch_engine import TorchEngine
 
 ROUNDS = 3
 PROMPTS = 32
 BATCH = 32
 MAX_TOKENS = 64
+ENGINE_SLOTS = 64
+ENGINE_ROUNDS = 5
+THREADS = 2
+PEER_PROMPTS = 8  # of the 64: enough for the peer's rate one by one
 STOP = range(1, 33)  # any 32 of the 2,048 tokens: texts end at very different lengths, as answers do
 
 
@@ -21,18 +31,12 @@ def generate_batch32_vs_one_by_one() -> Row:
 
     The default shape in float32 with random weights, two threads, prompts of 8 to 256 tokens, story decoding.
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        model, prompts = _default_model(), _prompts()
-        together, alone = [], []
+    model, prompts = _model(), _prompts(PROMPTS)
+    together, alone = [], []
+    with _threads():
         for _ in range(ROUNDS):
             together.append(_tokens_per_s(model, prompts, batch=BATCH))
             alone.append(_tokens_per_s(model, prompts, batch=1))
-    finally:
-        torch.set_num_threads(threads)
     return Row(
         name="generate_batch32_vs_one_by_one",
         unit="tokens/s",
@@ -44,18 +48,122 @@ def generate_batch32_vs_one_by_one() -> Row:
     )
 
 
-def _default_model() -> "Decoder":
+def generate_torch_vs_transformers() -> Row:
+    """Median greedy tokens/s of one stream: the torch engine beside transformers' generate with its cache.
+
+    A model of 6 million parameters in float32 with the same weights, two threads, rounds interleaved.
+    """
+    mine, theirs = _beside_transformers(streams=1)
+    return Row(
+        name="generate_torch_vs_transformers",
+        unit="tokens/s",
+        value=mine,
+        peer="transformers generate, its cache on",
+        peer_value=theirs,
+        bar=2.0,
+        lower_is_better=False,
+    )
+
+
+def generate_batch64_vs_transformers() -> Row:
+    """Median greedy tokens/s of 64 streams at once in the torch engine beside transformers' rate one by one.
+
+    The same model and threads as `generate_torch_vs_transformers`, prompts of 8 to 256 tokens.
+    """
+    mine, theirs = _beside_transformers(streams=ENGINE_SLOTS)
+    return Row(
+        name="generate_batch64_vs_transformers",
+        unit="tokens/s",
+        value=mine,
+        peer="transformers generate one by one",
+        peer_value=theirs,
+        bar=9.0,
+        lower_is_better=False,
+    )
+
+
+def _beside_transformers(*, streams: int) -> tuple[float, float]:
+    from model.torch_engine import TorchEngine
+
+    model = _model(vocabulary_size=4096, d_model=256, n_layers=6, n_heads=4, n_kv_heads=4, d_ff=768)
+    prompts = _prompts(streams)
+    engine, theirs = TorchEngine(model, slots=streams), _in_transformers(model)
+    ours_per_s, theirs_per_s = [], []
+    with _threads():
+        for _ in range(ENGINE_ROUNDS + 1):  # the first warms up
+            ours_per_s.append(_rate(lambda: _engine_tokens(engine, prompts)))
+            theirs_per_s.append(_rate(lambda: sum(map(theirs, prompts[:PEER_PROMPTS]))))
+    return round(statistics.median(ours_per_s[1:]), 1), round(statistics.median(theirs_per_s[1:]), 1)
+
+
+def _in_transformers(model: "Decoder") -> Callable[[Sequence[int]], int]:
+    """The model as transformers loads it; what it is given goes on for MAX_TOKENS tokens."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    from model.checkpoint import save_model
+
+    logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(Path(folder), model, tokenizer=None)
+        theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def generate(prompt: Sequence[int]) -> int:
+        ids = torch.tensor([[0, *prompt]])
+        found = theirs.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=MAX_TOKENS, do_sample=False,
+            use_cache=True, eos_token_id=None, pad_token_id=0,
+        )  # fmt: skip
+        return int(found.shape[1]) - ids.shape[1]
+
+    return generate
+
+
+def _engine_tokens(engine: "TorchEngine", prompts: Sequence[Sequence[int]]) -> int:
+    from model.engine import Continuation
+    from model.generation import Decoding
+
+    for prompt in prompts:
+        engine.join(
+            Continuation(prompt=tuple(prompt), decoding=Decoding(max_tokens=MAX_TOKENS, temperature=0.0), seed=0)
+        )
+    tokens = 0
+    while steps := engine.step():
+        tokens += sum(step.token is not None for step in steps)
+    return tokens
+
+
+def _rate(run: Callable[[], int]) -> float:
+    started = time.perf_counter()
+    return run() / (time.perf_counter() - started)
+
+
+@contextmanager
+def _threads() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _model(**changes: Any) -> "Decoder":
+    """The default shape with changes, and random weights."""
     import torch
 
     from model.config import ModelConfig
     from model.decoder import Decoder
 
-    config = ModelConfig(
+    shape = ModelConfig(
         vocabulary_size=2048, context=512, d_model=128, n_layers=4, n_heads=2, n_kv_heads=2, d_head=64, d_ff=384,
         positions="rope", rope_theta=10_000.0, norm="rmsnorm", norm_eps=1e-6, activation="swiglu", qk_norm=True,
         tied_embeddings=True, end_id=0,
     )  # fmt: skip
-    model = Decoder(config)
+    model = Decoder(replace(shape, **changes))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -65,11 +173,11 @@ def _default_model() -> "Decoder":
     return model
 
 
-def _prompts() -> list[list[int]]:
+def _prompts(count: int) -> list[list[int]]:
     import numpy as np
 
     random = np.random.default_rng(0)
-    return [random.integers(1, 2048, length).tolist() for length in random.integers(8, 257, PROMPTS)]
+    return [random.integers(1, 2048, length).tolist() for length in random.integers(8, 257, count)]
 
 
 def _tokens_per_s(model: "Decoder", prompts: list[list[int]], *, batch: int) -> float:

@@ -45,13 +45,16 @@ class Engine(Protocol):
     slots: int
 
     def join(self, asked: Continuation) -> int:
-        """The slot it has from now on; its first token comes with the next step.
+        """The slot it has from now on.
 
         Raises ValueError where no slot is free, or prompt and max_tokens are more than the context.
         """
 
     def step(self) -> list[Step]:
-        """The next token of every live slot, in the order of the slots; empty where none is live."""
+        """The next token of every live slot; empty where none is live.
+
+        One that has just joined may wait some steps for its first while the prompts of others are read.
+        """
 
     def leave(self, slot: int) -> None:
         """Free a slot, whatever it was doing; one that is free stays so."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from model.attention import rotation
 from model.config import Activation, ModelConfig
-from model.decoder import Block, Decoder, FeedForward, Linear, Norm, sinusoids
+from model.decoder import Block, Decoder, Linear, Norm, sinusoids
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer, q, k, v to what is attended, all (B, T, heads, D)
 
@@ -81,7 +81,7 @@ class PackedDecoder:
         self.device = model.device
         self.embeddings = model.model.embed_tokens.weight.detach()
         self.layers = [_layer(cast(Block, block), config, model.dtype) for block in model.model.layers]
-        self.norm, head = _before(cast(Norm, model.model.norm), model.output_weight())
+        self.norm, head = _before(model.model.norm, model.output_weight())
         self.head = _packed(*head, dtype=model.dtype)  # (C, V)
         every = torch.arange(config.context, device=model.device)
         self.places = _place_table(model, every)  # (context, C), or None where positions are not in the embedding
@@ -124,7 +124,7 @@ class PackedDecoder:
 
 def _turn(x: Tensor, turns: Tensor) -> Tensor:
     """Rotate the channel pairs of x, (B, T, heads, D), by complex numbers, (B, T, 1, D/2). Float32."""
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    pairs = torch.view_as_complex(x.float().view(*x.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turns).flatten(-2)
 
 
@@ -145,10 +145,10 @@ def _activated(wide: Tensor, activation: Activation) -> Tensor:
 
 
 def _layer(block: Block, config: ModelConfig, dtype: torch.dtype) -> PackedLayer:
-    attention, feed = block.self_attn, cast(FeedForward, block.mlp)
+    attention, feed = block.self_attn, block.mlp
     order = _pairs(config.d_head) if config.positions == "rope" else slice(None)
     paired = [
-        _weight(part).unflatten(0, (-1, config.d_head))[:, order].flatten(0, 1)
+        _weight(part).view(-1, config.d_head, config.d_model)[:, order].flatten(0, 1)
         for part in (attention.q_proj, attention.k_proj)
     ]
     inner = [feed.up_proj] if feed.gate_proj is None else [feed.gate_proj, feed.up_proj]
@@ -205,7 +205,7 @@ def _pairs(d_head: int) -> Tensor:
 
 def _place_table(model: Decoder, every: Tensor) -> Tensor | None:
     if model.config.positions == "learned":
-        return cast(Tensor, model.model.embed_positions.weight).detach()
+        return model.model.embed_positions.weight.detach()
     return sinusoids(every[None], model.config.d_model)[0] if model.config.positions == "sinusoidal" else None
 
 
