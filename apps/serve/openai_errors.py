@@ -86,7 +86,7 @@ def say_errors(app: FastAPI) -> None:
 
     def mistaken(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return _invalid(error.errors()[0]).response
+        return _invalid(_first(error.errors())).response
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -100,6 +100,12 @@ def say_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, mistaken)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, broken)
+
+
+def _first(mistakes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The first; of a field that may be a text or a list, what is wrong with the list that was sent."""
+    same = [one for one in mistakes if _named(one["loc"]) == _named(mistakes[0]["loc"])]
+    return next((one for one in same if one["type"] != "string_type"), mistakes[0])
 
 
 def _invalid(mistake: Mapping[str, Any]) -> ApiError:

@@ -79,7 +79,8 @@ class Answer:
         asked = "\n\n".join(_judged(self.wish.messages))
         if finding := self._guard.prompt(asked):
             self._note("prompt refused", finding)
-            yield self._refuse()
+            self.text = self._refuse()
+            yield self.text
             return
         made = self._label() if self.wish.labels else self._attempts()
         async with aclosing(made) as pieces:

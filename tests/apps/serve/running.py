@@ -86,21 +86,28 @@ def serve_params(**changes: Any) -> ServeParams:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers. live: of its main model."""
+    """A server that answers. http: a client of it, by paths. live: of its main model."""
 
-    address: str
     service: Service
+    http: httpx.Client
+
+    @property
+    def address(self) -> str:
+        return self.service.settings.address
 
     @property
     def client(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.address}/v1", api_key="none", max_retries=0)
+        return self.client_with("none")
+
+    def client_with(self, key: str) -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.address}/v1", api_key=key, max_retries=0, http_client=self.http)
 
     @property
     def live(self) -> Live:
         return self.service.fleet.lives[0][0]
 
     def post(self, path: str = "/v1/chat/completions", **body: Any) -> httpx.Response:
-        return httpx.post(f"{self.address}{path}", json={"model": "fledgling", **body}, timeout=30)
+        return self.http.post(path, json={"model": "fledgling", **body})
 
     def ask(self, **body: Any) -> httpx.Response:
         """A chat."""
@@ -124,9 +131,9 @@ def running(
         thread = threading.Thread(target=uvicorn.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            made = Running(settings.address, service)
             wait_until(lambda: uvicorn.started and (service.fleet.is_ready or not wait))
-            yield made
+            with httpx.Client(base_url=settings.address, timeout=30) as client:
+                yield Running(service, client)
         finally:
             uvicorn.should_exit = True
             thread.join(READY_S)

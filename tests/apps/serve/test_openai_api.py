@@ -162,7 +162,7 @@ def test_what_is_wrong_is_said_by_name(server: Running, changes: Any, param: str
     body = {"model": "fledgling", "messages": CHAT, **changes}
     for streamed in (False, True):
         sent = body | ({"stream": True} if streamed and "stream_options" not in changes else {})
-        answer = httpx.post(f"{server.address}/v1/chat/completions", content=json.dumps(sent), headers=JSON)
+        answer = server.http.post("/v1/chat/completions", content=json.dumps(sent), headers=JSON)
         told = error(answer)
         assert answer.status_code == (404 if told["code"] == "model_not_found" else 400)
         assert told["param"] == param
@@ -172,7 +172,7 @@ def test_what_is_wrong_is_said_by_name(server: Running, changes: Any, param: str
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"model": ' + "[" * 5000, '{"temperature": NaN}', "\xff"])
 def test_a_body_that_is_none_is_a_mistake_of_the_client(server: Running, body: str) -> None:
-    answer = httpx.post(f"{server.address}/v1/chat/completions", content=body.encode("latin-1"), headers=JSON)
+    answer = server.http.post("/v1/chat/completions", content=body.encode("latin-1"), headers=JSON)
     assert answer.status_code == 400
     error(answer)
 
@@ -190,7 +190,7 @@ def test_too_large_a_body(server: Running) -> None:
         yield from (b"x" * 10_000 for _ in range(1 + most // 10_000))
 
     for content in (b"x" * (most + 1), chunks()):
-        answer = httpx.post(f"{server.address}/v1/chat/completions", content=content)
+        answer = server.http.post("/v1/chat/completions", content=content)
         assert (answer.status_code, error(answer)["code"]) == (413, "too_large")
 
 
@@ -199,17 +199,17 @@ def test_what_there_is_not(server: Running) -> None:
         ("GET", "/v1/nothing", 404), ("GET", "/v1/chat/completions", 405), ("POST", "/v1/embeddings", 404),
         ("GET", "/v1/models/gpt-4", 404),
     ]:  # fmt: skip
-        answer = httpx.request(method, f"{server.address}{path}")
+        answer = server.http.request(method, path)
         assert (answer.status_code, error(answer)["type"]) == (status, "invalid_request_error")
 
 
 def test_another_sites_page_and_another_name_of_this_machine_are_refused(server: Running) -> None:
     body = {"model": "fledgling", "messages": CHAT, "max_tokens": 1}
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}):
-        answer = httpx.post(f"{server.address}/v1/chat/completions", json=body, headers=headers)
+        answer = server.http.post("/v1/chat/completions", json=body, headers=headers)
         assert (answer.status_code, error(answer)["type"]) == (403, "permission_error")
     own = {"Origin": server.address}
-    assert httpx.post(f"{server.address}/v1/chat/completions", json=body, headers=own).status_code == 200
+    assert server.http.post("/v1/chat/completions", json=body, headers=own).status_code == 200
 
 
 def test_keys(model_folder: Path) -> None:
@@ -221,27 +221,26 @@ def test_keys(model_folder: Path) -> None:
             {"Authorization": "Basic !"},
             {"Authorization": keys[0]},
         ):
-            answer = httpx.get(f"{made.address}/v1/models", headers=headers)
+            answer = made.http.get("/v1/models", headers=headers)
             assert (answer.status_code, error(answer)["code"]) == (401, "invalid_api_key")
-            assert httpx.post(f"{made.address}/admin/reload", headers=headers).status_code == 401
+            assert made.http.post("/admin/reload", headers=headers).status_code == 401
         for key in keys:
-            assert openai.OpenAI(base_url=f"{made.address}/v1", api_key=key).models.list().data
+            assert made.client_with(key).models.list().data
         with_key = made.address.replace("http://", f"http://any:{keys[0]}@")  # as FLEDGLING_RELOAD_URL may have it
         assert httpx.post(f"{with_key}/admin/reload").status_code == 202
-        assert httpx.get(f"{made.address}/health", headers={"Host": "model.example"}).json() == {"status": "ok"}
+        assert made.http.get("/health", headers={"Host": "model.example"}).json() == {"status": "ok"}
 
 
 def test_a_client_that_goes_away_frees_its_slot(model_folder: Path) -> None:
     with running(str(model_folder), slots=2, queue=0, load=slowly(0.02)) as made:
         client = made.client
         stream = client.chat.completions.create(  # type: ignore[call-overload]
-            model="fledgling", messages=CHAT, max_tokens=90, seed=1, stream=True
+            model="fledgling", messages=CHAT, max_tokens=70, seed=1, stream=True
         )
         next(iter(stream))
         with pytest.raises(httpx.TimeoutException):
-            httpx.post(
-                f"{made.address}/v1/chat/completions", timeout=0.2,
-                json={"model": "fledgling", "messages": CHAT, "max_tokens": 90, "seed": 1},
+            made.http.post("/v1/chat/completions", timeout=0.2,
+                json={"model": "fledgling", "messages": CHAT, "max_tokens": 70, "seed": 1},
             )  # fmt: skip
         stream.close()
         made.idle()
@@ -262,12 +261,12 @@ def test_more_than_may_wait_are_told_to_come_again(model_folder: Path) -> None:
 
 def test_a_reply_that_takes_too_long(model_folder: Path) -> None:
     with running(str(model_folder), time_limit_s=0.3, load=slowly(0.05)) as made:
-        late = made.ask(max_tokens=90, seed=2)
+        late = made.ask(max_tokens=70, seed=2)
         assert (late.status_code, error(late)["code"]) == (504, "timeout")
         with pytest.raises(openai.APIError, match=r"within 0\.3 s"):
             list(
                 made.client.completions.create(
-                    model="fledgling", prompt="One day", max_tokens=90, seed=2, stream=True
+                    model="fledgling", prompt="One day", max_tokens=70, seed=2, stream=True
                 )
             )  # fmt: skip
         made.idle()
@@ -281,12 +280,12 @@ def test_before_a_model_is_loaded(model_folder: Path) -> None:
         return load(served, params)
 
     with running(str(model_folder), load=later, wait=False) as made:
-        assert httpx.get(f"{made.address}/health").status_code == 200
-        assert httpx.get(f"{made.address}/ready").status_code == 503
+        assert made.http.get("/health").status_code == 200
+        assert made.http.get("/ready").status_code == 503
         early = made.ask()
         assert (early.status_code, error(early)["code"]) == (503, "loading")
         may_load.set()
-        wait_until(lambda: httpx.get(f"{made.address}/ready").status_code == 200)
+        wait_until(lambda: made.http.get("/ready").status_code == 200)
         assert made.ask(max_tokens=1).status_code == 200
 
 
@@ -306,7 +305,7 @@ def test_the_figures_are_prometheus(server: Running) -> None:
     server.ask(model="nobody")
     found = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(httpx.get(f"{server.address}/metrics").text)
+        for family in text_string_to_metric_families(server.http.get("/metrics").text)
         for sample in family.samples
     }
     assert found["fledgling_served", "torch", "champion", "fledgling/tiny"] == 1
@@ -337,7 +336,7 @@ def test_slots_are_not_lost_however_clients_leave(model_folder: Path) -> None:
 
         def ask(number: int) -> None:
             body = {"model": "fledgling", "messages": CHAT, "max_tokens": 8, "seed": number, "stream": number % 2 == 0}
-            with httpx.stream("POST", f"{made.address}/v1/chat/completions", json=body, timeout=30) as answer:
+            with made.http.stream("POST", "/v1/chat/completions", json=body) as answer:
                 if number % 10:
                     answer.read()
 
