@@ -13,7 +13,7 @@ from tasks.registry import watched
 from tasks.reviews.database import Unavailable, open_database
 from tasks.serving.drift import Drift, look
 from tasks.serving.params import ServeParams
-from tasks.serving.record import forget
+from tasks.serving.recorded import forget
 from tasks.stage import load_params
 
 EVENT = "fledgling.drift.alert"

@@ -21,7 +21,7 @@ from tasks.reviews.database import Database
 from tasks.reviews.served import judged
 from tasks.serving.guard import FINISH_REASON
 from tasks.serving.params import DriftParams
-from tasks.serving.record import replies_since
+from tasks.serving.recorded import replies_since
 from tasks.serving.reply import Reply
 from tasks.stage import Excerpt, UserError, load_params
 

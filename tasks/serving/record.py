@@ -10,12 +10,10 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -23,9 +21,9 @@ from tasks.reviews import served
 from tasks.reviews.database import Database, open_database
 from tasks.reviews.kinds import Kind, Values
 from tasks.reviews.params import ReviewParams
-from tasks.reviews.prompts import kept
 from tasks.reviews.tables import ReplyVote, ServedReply
 from tasks.serving.params import RecordParams
+from tasks.serving.recorded import forget, of_row, to_row
 from tasks.serving.reply import Reply
 from tasks.serving.traces import Tracer
 from tasks.stage import UserError, load_params
@@ -39,7 +37,6 @@ QUEUED = 1_000  # replies that may wait for the database; one more is lost, and 
 AT_ONCE = 100  # replies of one transaction
 AGAIN_S = 5.0  # after a failure of the database
 FORGET_EVERY_S = 3600.0
-FIELDS = tuple(field.name for field in fields(Reply))
 
 
 class UnknownReply(UserError):
@@ -108,7 +105,7 @@ class Record:
         """
         replies = self._voted(reply_id, value, other)
         made = now or datetime.now(UTC)
-        served.prepare()
+        self._prepare(made)
         with self._writing, self.database.session() as session:
             self._add(session, replies)
             session.add(
@@ -127,10 +124,11 @@ class Record:
         reply = self._get(reply_id)
         if not _can_be_shown([reply]):
             raise UserError(f"{reply_id}: nothing was said, so there is nothing to review")
-        served.prepare()
+        made = now or datetime.now(UTC)
+        self._prepare(made)
         with self._writing, self.database.session() as session:
             self._add(session, [reply])
-            item = self._item(session, [reply], "correction", {}, now or datetime.now(UTC))
+            item = self._item(session, [reply], "correction", {}, made)
         self._count("sent_to_review")
         return item
 
@@ -172,6 +170,12 @@ class Record:
     def _has_database(self) -> bool:
         """Whether replies can be in it: one that was opened for nothing would be an empty file."""
         return self._params.keep or "database" in self.__dict__
+
+    def _prepare(self, now: datetime) -> None:
+        """Before something is kept: what is old goes, also where nothing is recorded but what is voted on."""
+        served.prepare()
+        with self._writing:
+            forget(self.database, now - timedelta(days=self._params.days))
 
     def _get(self, reply_id: str) -> Reply:
         found = self.find(reply_id)
@@ -254,38 +258,6 @@ class Record:
         with self._writing, self.database.session() as session:
             self._add(session, replies)
         self._count("recorded", len(replies))
-
-
-def forget(database: Database, before: datetime) -> int:
-    """Deletes the recorded replies of before a moment with their votes; returns how many. Review items stay."""
-    old = select(ServedReply.id).where(ServedReply.created_at < before)
-    with database.session() as session:
-        session.execute(delete(ReplyVote).where(ReplyVote.reply_id.in_(old) | ReplyVote.other_reply_id.in_(old)))
-        gone = session.scalars(delete(ServedReply).where(ServedReply.created_at < before).returning(ServedReply.id))
-        return len(gone.all())
-
-
-def replies_since(database: Database, since: datetime) -> list[Reply]:
-    """The recorded replies from a moment on, the oldest first."""
-    query = select(ServedReply).where(ServedReply.created_at >= since).order_by(ServedReply.created_at, ServedReply.id)
-    with database.reading() as session:
-        return [of_row(row) for row in session.scalars(query)]
-
-
-def to_row(reply: Reply) -> ServedReply:
-    """A reply as a row, its texts as every database takes them."""
-    values: dict[str, Any] = {name: getattr(reply, name) for name in FIELDS}
-    values["messages"] = [{key: kept(text) for key, text in message.items()} for message in reply.messages]
-    values["settings"] = dict(reply.settings)
-    values["reply"] = kept(reply.reply)
-    values["conversation"] = None if reply.conversation is None else kept(reply.conversation)
-    return ServedReply(**values)
-
-
-def of_row(row: ServedReply) -> Reply:
-    """The reply of a row."""
-    values: dict[str, Any] = {name: getattr(row, name) for name in FIELDS}
-    return Reply(**{**values, "messages": tuple(row.messages)})
 
 
 def _can_be_shown(replies: Sequence[Reply]) -> bool:

@@ -12,7 +12,7 @@ from tasks.gating.champion import clear_champion, write_champion
 from tasks.judging.kept import write_lines
 from tasks.reviews.batch_file import read_folder
 from tasks.reviews.database import open_database
-from tasks.serving.record import to_row
+from tasks.serving.recorded import to_row
 from tests.conftest import ROOT
 from tests.e2e.workspace import wait_for
 from tests.flows.served import Server, copy_project, served

@@ -14,7 +14,7 @@ from tasks.registry.watched import log_drift
 from tasks.reviews.database import Database, open_database
 from tasks.serving.drift import Drift, compare, look
 from tasks.serving.params import DriftParams
-from tasks.serving.record import to_row
+from tasks.serving.recorded import to_row
 from tasks.serving.reply import Reply
 from tests.conftest import ROOT, refused
 from tests.tasks.serving.served import NOW, reply

@@ -15,7 +15,8 @@ from tasks.reviews.database import Database, open_database
 from tasks.reviews.tables import Assignment, Batch, Generation, Item, Prompt, ReplyVote, ServedReply
 from tasks.serving import record as recording
 from tasks.serving.params import RecordParams
-from tasks.serving.record import Record, UnknownReply, replies_since
+from tasks.serving.record import Record, UnknownReply
+from tasks.serving.recorded import replies_since
 from tests.conftest import refused
 from tests.tasks.reviews import small
 from tests.tasks.serving.served import ANSWER, NOW, QUESTION, reply
@@ -164,14 +165,18 @@ def test_what_is_no_vote_is_told(new: Callable[..., Record]) -> None:
 
 def test_old_replies_are_forgotten_with_their_votes_and_the_items_stay(new: Callable[..., Record]) -> None:
     record = new()
-    for number, days in ((1, 40), (2, 1)):
+    for number, days in ((1, 20), (2, 1)):
         record.write(reply(number, created_at=NOW - timedelta(days=days)))
         record.vote(reply(number).id, "up", now=NOW)
-    assert record.forget(NOW - timedelta(days=30)) == 1
+    assert record.forget(NOW - timedelta(days=10)) == 1
     assert record.find(reply(1).id) is None
     with record.database.reading() as session:
         assert session.scalars(select(ReplyVote.reply_id)).all() == [reply(2).id]
         assert len(session.scalars(select(Item)).all()) == 2
+    record.write(reply(3))
+    record.vote(reply(3).id, "up", now=NOW + timedelta(days=30))
+    with record.database.reading() as session:
+        assert session.scalars(select(ServedReply.id)).all() == [reply(3).id], "older than record.days by then"
 
 
 def test_a_database_that_is_away_holds_nobody_up(
