@@ -125,8 +125,8 @@ class Loop:
         self._live: dict[int, Ticket] = {}  # by slot; of the thread alone
         self._closing = False
         self._tokens = 0
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.thread.start()
 
     def submit(self, asked: Continuation) -> Ticket:
         """Puts a request in the queue; called in an event loop. Raises Full and Closed."""
@@ -156,7 +156,7 @@ class Loop:
         with self._news:
             self._closing = True
             self._news.notify()
-        self._thread.join()
+        self.thread.join()
 
     def _run(self) -> None:
         while self._has_work():
