@@ -90,4 +90,5 @@ def _attributes(reply: Reply) -> dict[str, object]:
         "guard": reply.guard,
         "messages": len(reply.messages),
     }
-    return {**reply.settings, **counted, **timed, **how}
+    told = {**reply.settings, **counted, **timed, **how}
+    return {key: value for key, value in told.items() if value is not None}
