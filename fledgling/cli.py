@@ -216,7 +216,7 @@ def chat(
 def platform(
     check: Annotated[bool, typer.Option("--check", help="Start, wait until all is ready, stop.")] = False,
 ) -> None:
-    """Start Prefect, MLflow and the review page on this machine, until Ctrl+C."""
+    """Start Prefect, MLflow, the review page and the champion's server on this machine, until Ctrl+C."""
     from fledgling.platform import serve as serve_all
 
     serve_all(check=check)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from tasks.registry import store
 from tasks.stage import STATE, UserError
 
 HOST = "127.0.0.1"
@@ -16,11 +17,12 @@ RUNNING = STATE / "platform.json"  # who serves here, for `doctor`; gone when no
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Where the servers listen, on this machine only."""
+    """Where the servers listen, on this machine only. serve: None where there is no champion to serve."""
 
     prefect: int
     mlflow: int
     review: int
+    serve: int | None
 
     @property
     def prefect_url(self) -> str:
@@ -34,12 +36,18 @@ class Ports:
     def review_url(self) -> str:
         return f"http://{HOST}:{self.review}"
 
+    @property
+    def serve_url(self) -> str | None:
+        return None if self.serve is None else f"http://{HOST}:{self.serve}"
+
     def named(self) -> Mapping[str, tuple[int, str]]:
         """Each server's port and the environment variable that moves it."""
+        serve = {} if self.serve is None else {"Serve": (self.serve, "FLEDGLING_SERVE_PORT")}
         return {
             "Prefect": (self.prefect, "FLEDGLING_PREFECT_PORT"),
             "MLflow": (self.mlflow, "FLEDGLING_MLFLOW_PORT"),
             "Review": (self.review, "FLEDGLING_REVIEW_PORT"),
+            **serve,
         }
 
     def urls(self) -> Mapping[str, str]:
@@ -53,6 +61,7 @@ def ports() -> Ports:
         prefect=_port("FLEDGLING_PREFECT_PORT", 4200),
         mlflow=_port("FLEDGLING_MLFLOW_PORT", 5000),
         review=_port("FLEDGLING_REVIEW_PORT", 8100),
+        serve=_port("FLEDGLING_SERVE_PORT", 8200) if store.has_champion() else None,
     )
 
 

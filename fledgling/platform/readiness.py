@@ -22,6 +22,8 @@ def conditions(wanted: Ports, *, tell: Callable[[str], None]) -> Iterator[Callab
     yield lambda: has_worker(api)
     yield lambda: answers(f"{wanted.mlflow_url}/health")
     yield lambda: answers(f"{wanted.review_url}/healthz")
+    if wanted.serve_url is not None:
+        yield lambda: answers(f"{wanted.serve_url}/ready")
 
 
 def _deploy(wanted: Ports, *, tell: Callable[[str], None]) -> None:

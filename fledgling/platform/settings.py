@@ -15,7 +15,9 @@ def commands(wanted: Ports) -> dict[str, list[str]]:
     store = STATE / "mlflow"
     store.mkdir(parents=True, exist_ok=True)
     own = [f"{name}:{wanted.mlflow}" for name in (HOST, "localhost")]
+    serve = "from apps.serve.server import serve; serve('champion')"
     return {
+        **({} if wanted.serve is None else {"serve": [python, "-c", serve]}),
         "prefect": [python, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(wanted.prefect)],
         "mlflow": [
             *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(wanted.mlflow), "--workers", "1"),
@@ -38,6 +40,7 @@ def environment(wanted: Ports) -> dict[str, str]:
             "FLEDGLING_DEPLOYMENT": declaration(),
             "PREFECT_HOME": str((STATE / "prefect").resolve()),
             "FLEDGLING_REVIEW_PORT": str(wanted.review),
+            **({} if wanted.serve is None else {"FLEDGLING_SERVE_PORT": str(wanted.serve)}),
             "PREFECT_API_URL": f"{wanted.prefect_url}/api",
             "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{wanted.prefect_url},http://localhost:{wanted.prefect}",

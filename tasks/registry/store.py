@@ -1,7 +1,9 @@
 """Where MLflow keeps its runs: MLFLOW_TRACKING_URI where it is set, else a database in var/mlflow."""
 
+import contextlib
 import logging
 import os
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +57,18 @@ def follow_the_folder() -> None:
     """Has the project's own database, where there is one, name this folder: it may have been moved."""
     if DATABASE.exists():
         moved.follow(DATABASE, ARTIFACTS, experiment=EXPERIMENT)
+
+
+def has_champion() -> bool:
+    """Whether the project's own database names one; read without MLflow, which takes seconds to import."""
+    if not DATABASE.exists():
+        return False
+    asked = "SELECT 1 FROM registered_model_aliases WHERE alias = 'champion' LIMIT 1"
+    try:
+        with contextlib.closing(sqlite3.connect(f"{DATABASE.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            return database.execute(asked).fetchone() is not None
+    except sqlite3.Error:
+        return False
 
 
 def experiment_id(client: "MlflowClient") -> str:
