@@ -273,7 +273,7 @@ def _log_model(client: "MlflowClient", run_id: str, model: Path) -> str:
 
     experiment = client.get_run(run_id).info.experiment_id
     logged = client.create_logged_model(experiment, name=model.name, source_run_id=run_id, model_type="text-generation")
-    params = {**DECODING, "chat": is_taught_to_chat(model)}
+    params = {**DECODING, "stop": [], "chat": is_taught_to_chat(model)}
     with tempfile.TemporaryDirectory() as folder, _without_advice():
         path = Path(folder) / "model"
         mlflow.pyfunc.save_model(
@@ -328,8 +328,13 @@ def _signature(params: Mapping[str, Any]) -> Any:
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     kinds = {int: DataType.long, float: DataType.double, bool: DataType.boolean}
-    specs = [ParamSpec(name, kinds[type(value)], value) for name, value in params.items()]
     text = DataType.string
+    specs = [
+        ParamSpec(name, text, value, shape=(-1,))
+        if isinstance(value, list)
+        else ParamSpec(name, kinds[type(value)], value)
+        for name, value in params.items()
+    ]
     return ModelSignature(Schema([ColSpec(text, "prompt")]), Schema([ColSpec(text, "text")]), ParamSchema(specs))
 
 

@@ -42,17 +42,19 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         """A frame with one column `text`: the reply to each prompt, or what follows it, without the prompt.
 
         Param chat: whether a prompt is a user's message, rendered by the chat template and replied to, or a text
-        to go on with. The same seed gives the same text. Raises ValueError with one line on params out of range.
+        to go on with. Param stop: texts that end it, left out of it. The same seed gives the same text. Raises
+        ValueError with one line on params out of range.
         """
         from model.generation import Decoding, generate
         from tasks.chat import END_OF_TURN
 
         chosen: dict[str, Any] = dict(params or {})
         seed, chat = int(chosen.pop("seed")), bool(chosen.pop("chat"))
+        ends = [str(text) for text in chosen.pop("stop", ())]
         ids = self._ids([str(prompt) for prompt in model_input["prompt"]], chat=chat)
         stop = (END_OF_TURN,) if chat else ()
         said = generate(self._model, ids, decoding=Decoding(**chosen), seeds=[seed] * len(ids), stop=stop)
-        texts = self._tokenizer.decode_batch(said)
+        texts = [_cut(text, ends) for text in self._tokenizer.decode_batch(said)]
         return pd.DataFrame({"text": [text.strip() for text in texts] if chat else texts})
 
     def _ids(self, prompts: list[str], *, chat: bool) -> list[list[int]]:
@@ -63,6 +65,12 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         if not self._chats:
             raise ValueError("this model was not taught to reply: chat must be false, it goes on from the prompt")
         return encode_questions(self._tokenizer, prompts)
+
+
+def _cut(text: str, ends: "list[str]") -> str:
+    """The text up to the first of the ends; an empty one ends nothing."""
+    found = [at for end in ends if end and (at := text.find(end)) >= 0]
+    return text[: min(found, default=len(text))]
 
 
 set_model(ServedModel())
