@@ -107,7 +107,7 @@ async function fill(turn, reply, signal) {
 function failed(reply, error) {
   reply.state = "failed";
   const isTooLong = error.code === "context_length_exceeded" && talk.turns.length > 1;
-  reply.error = error.message + (isTooLong ? " Begin a new conversation (N)." : "");
+  reply.error = error.message + (isTooLong ? " · begin a new conversation (N)" : "");
   if (error.status === 401) $("#settings").click();
 }
 
@@ -133,29 +133,38 @@ const doings = {
     };
     if (!isBusy()) edit(at, turn.asked, { done, sends });
   },
-  up: (turn, reply) => judge(() => tell("/feedback/vote", { reply_id: reply.id, value: "up" }, kept.key()), () => (reply.vote = "up")),
-  down: (turn, reply) => judge(() => tell("/feedback/vote", { reply_id: reply.id, value: "down" }, kept.key()), () => (reply.vote = "down")),
-  review: (turn, reply) => judge(() => tell("/feedback/review", { reply_id: reply.id }, kept.key()), () => (reply.isSent = true)),
+  up: (turn, reply, element) => thumb(reply, "up", element),
+  down: (turn, reply, element) => thumb(reply, "down", element),
+  review: (turn, reply, element) => {
+    judge(element, "/feedback/review", { reply_id: reply.id }, () => (reply.isSent = true));
+  },
 };
 
-function vote(turn, choice) {
-  const better = choice === "1" ? 1 : 0;
+function thumb(reply, value, element) {
+  judge(element, "/feedback/vote", { reply_id: reply.id, value }, () => (reply.vote = value));
+}
+
+function vote(turn, element) {
+  const isTie = element.dataset.vote === "tie";
+  const better = isTie ? 0 : Number(element.dataset.vote);
   const [reply, other] = [turn.replies[better], turn.replies[1 - better]];
-  const value = choice === "tie" ? "tie" : "better";
-  const chosen = choice === "tie" ? "tie" : better;
-  judge(() => tell("/feedback/vote", { reply_id: reply.id, value, other: other.id }, kept.key()), () => (turn.chosen = chosen));
+  const said = { reply_id: reply.id, value: isTie ? "tie" : "better", other: other.id };
+  judge(element, "/feedback/vote", said, () => (turn.chosen = isTie ? "tie" : better));
 }
 
 // What was said counts as said when the server has it.
-async function judge(told, done) {
+async function judge(element, path, said, done) {
+  if (element.ariaBusy === "true") return;
+  element.ariaBusy = "true";
   try {
-    await told();
+    await tell(path, said, kept.key());
     done();
     status("");
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     status(`Not taken: ${error.message}`);
   }
+  element.ariaBusy = "false";
   if (!isBusy()) draw();
 }
 
@@ -163,7 +172,7 @@ $("#talk").addEventListener("click", (event) => {
   const button = event.target.closest("[data-do], [data-vote]");
   const turn = talk.turns[event.target.closest(".exchange")?.dataset.at];
   if (!button || !turn) return;
-  if (button.dataset.vote) vote(turn, button.dataset.vote);
+  if (button.dataset.vote) vote(turn, button);
   else doings[button.dataset.do]?.(turn, turn.replies[0], button);
 });
 
@@ -211,7 +220,7 @@ async function fillModels() {
 }
 
 function offer(names) {
-  for (const [select, first] of [[$("#model"), names[0]], [$("#second"), names[1] ?? names[0]]]) {
+  for (const [select, first] of [[$("#model"), names[0]], [$("#second"), names.at(-1)]]) {
     const before = localStorage.getItem(`chat-${select.id}`);
     select.replaceChildren(...names.map((name) => new Option(name)));
     select.value = names.includes(before) ? before : first;

@@ -83,6 +83,7 @@ function pair(turn) {
   const heading = (reply, side) => SIDES[side] + (isVoted ? ` · ${reply.version ?? reply.model}` : "");
   const articles = turn.replies.map((reply, side) => filled(reply, heading(reply, side), isVoted));
   articles.forEach((article) => article.querySelector(".doings").remove());
+  section.querySelector(".votes .note").textContent = turn.chosen === "tie" ? "a tie; thank you" : isVoted ? "thank you" : "";
   if (turn.chosen === 0 || turn.chosen === 1) articles[turn.chosen].dataset.chosen = "";
   section.querySelector(".answers").append(...articles);
   for (const button of section.querySelectorAll("[data-vote]")) {

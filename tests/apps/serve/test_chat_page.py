@@ -182,7 +182,7 @@ def test_thumbs_and_review_are_told(browser: Any, spoken: Spoken) -> None:
     ("refusal", "told"),
     [
         ((429, "All places are taken.", "rate_limit_exceeded"), "All places are taken."),
-        ((400, "612 tokens are over 512.", "context_length_exceeded"), "612 tokens are over 512. Begin a new"),
+        ((400, "612 tokens are over 512.", "context_length_exceeded"), "612 tokens are over 512. · begin a new"),
         ((504, "It took too long.", None), "It took too long."),
     ],
     ids=["busy", "too-long", "too-slow"],
