@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 
-from apps.serve import chat_page, feedback, openai_api
+from apps.serve import chat_page, docs_page, feedback, openai_api
 from apps.serve.openai_errors import say_errors
 from apps.serve.protection import Protection
 from apps.serve.service import Service
@@ -49,8 +49,9 @@ def application(service: Service) -> FastAPI:
         ],
     )  # fmt: skip
     app.state.service = service
-    for routes in (router, openai_api.router, feedback.router, chat_page.router):
+    for routes in (router, openai_api.router, feedback.router, docs_page.router, chat_page.router):
         app.include_router(routes)
+    docs_page.describe(app)
     say_errors(app)
     return app
 
