@@ -144,9 +144,10 @@ class Record:
             return forget(self.database, before)
 
     def figures(self) -> Mapping[str, int]:
-        """How many replies were recorded and lost, how many votes of each kind, how many sent to review."""
+        """How many replies were recorded, lost and traced, how many votes of each kind, how many sent to review."""
+        traced = {"traced": self._tracer.sent} if self._tracer else {}
         with self._lock:
-            return dict(self._counts)
+            return {**self._counts, **traced}
 
     def close(self) -> None:
         """Writes what is queued; what the database does not take now is lost."""

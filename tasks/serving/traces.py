@@ -4,7 +4,9 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from tasks.registry import store
 from tasks.registry.traces import TracedAnswer, answer_trace
@@ -44,24 +46,27 @@ class Tracer:
         self._thread.join(CLOSING_S)
 
     def _run(self) -> None:
+        self._try(store.connect)  # loading MLflow takes seconds: while the model is loaded, not during a reply
         while (reply := self._waiting.get()) is not None:
-            if time.monotonic() >= self._rests_until:
-                self._try(reply)
+            if time.monotonic() >= self._rests_until and self._try(partial(trace, reply)):
+                self.sent += 1
         if self.sent:
             import mlflow
 
             mlflow.flush_trace_async_logging()
 
-    def _try(self, reply: Reply) -> None:
+    def _try(self, work: Callable[[], object]) -> bool:
+        """Whether it went well; else MLflow is left alone for a while, and the first time it is told."""
         try:
-            trace(reply)
-            self.sent += 1
+            work()
         except Exception as error:  # whatever befalls MLflow, replies are served
             self._rests_until = time.monotonic() + LEFT_ALONE_S
             if not self._was_told:
                 line = (str(error).splitlines() or [type(error).__name__])[0]
                 log.warning("MLflow at %s: %s; replies are served without traces", store.tracking_uri(), line)
             self._was_told = True
+            return False
+        return True
 
 
 def trace(reply: Reply) -> None:

@@ -81,14 +81,17 @@ def test_replies_are_recorded_and_traced_where_the_parameters_say_so(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     section = {"keep": True, "days": 30, "trace_share": 1.0}
+    client = store.connect()  # loads MLflow and makes its database
     with running(str(model_folder), record=section) as server:
         named = server.ask(max_tokens=4, seed=5, user="ada").json()["id"]
+        record = server.service.record
+        assert record is not None
+        wait_until(lambda: record.figures()["traced"] == 1)
     with database.reading() as session:
         row = session.get_one(ServedReply, named)
         assert (row.version, row.conversation, row.kind, row.seed) == ("tiny", "ada", "chat", 5)
         assert (row.settings["max_tokens"], row.completion_tokens) == (4, 4)
         assert row.latency_ms >= (row.first_token_ms or 0) > 0
-    client = store.connect()
     (trace,) = find_traces(client, store.experiment_id(client), tag="reply", value=named, most=5)
     assert trace.info.tags["share"] == "champion"
 
