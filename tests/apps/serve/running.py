@@ -32,14 +32,14 @@ READY_S = 30.0
 CHAT = [{"role": "user", "content": "Write a story with the words owl, noon, moon."}]
 
 
-def write_model(folder: Path, *, seed: int = 0, kind: Kind = "bpe", chats: bool = True) -> Path:
-    """A model folder: random weights that were never trained, a tokenizer of a few sentences."""
+def write_model(folder: Path, *, seed: int = 0, kind: Kind = "bpe", chats: bool = True, **shape: Any) -> Path:
+    """A model folder: random weights that were never trained, a tokenizer of a few sentences. shape: of the model."""
     made = folder.with_name(f"{folder.name}-tokenizer")
     made.mkdir(parents=True)
     codec = train_tokenizer(sentences(40), kind=kind, vocabulary_size=VOCABULARY, pre_tokenizer="gpt-2")
     codec.save(str(made / "tokenizer.json"))
     write_chat_files(made)
-    save_model(folder, decoder(seed=seed), tokenizer=made / "tokenizer.json")
+    save_model(folder, decoder(seed=seed, **shape), tokenizer=made / "tokenizer.json")
     if chats:
         write_generation_config(folder)
     return folder
