@@ -87,8 +87,8 @@ def test_its_slots_are_bounded_and_come_back(tmp_path: Path) -> None:
 
 
 def test_a_long_prompt_is_read_in_several_calls(tmp_path: Path) -> None:
-    source = made.source(tmp_path / "model", context=1_200)
-    asked = [Continuation(prompt=tuple(4 + at % 400 for at in range(1_100)), decoding=GREEDY, seed=0)]
+    source = made.source(tmp_path / "model", context=600)
+    asked = [Continuation(prompt=tuple(4 + at % 400 for at in range(560)), decoding=GREEDY, seed=0)]
     engine = LlamaCppEngine(tmp_path / "model", slots=1, threads=1)
     assert said(engine, asked, seed=0) == said(TorchEngine(source.decoder, slots=1), asked, seed=0)
     engine.close()
