@@ -22,7 +22,7 @@ from tests.e2e.workspace import Workspace, succeeded, wait_for
 from tests.tasks.registry.conftest import DVC_YAML, write_chain, write_model
 from tests.tasks.registry.versions import GATE_STAGE, make_version, named, write_gate
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 ASKED = {
     "dataframe_records": [{"prompt": "Once upon a time"}, {"prompt": "Why is the sky blue?"}],

@@ -34,6 +34,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, postgresql: Server) -> list[P
     return list(zip(addresses, folders, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_thousand_submissions_with_resends_and_kills_are_a_thousand_rows(
     both: list[Place], page_server: PageServer
