@@ -39,7 +39,7 @@ def application(service: Service) -> FastAPI:
             await asyncio.to_thread(service.record.close)
 
     app = FastAPI(
-        title="Fledgling", description=ABOUT, version=service.params.engine, lifespan=lifespan,
+        title="Fledgling", description=ABOUT, version="1", lifespan=lifespan,
         docs_url=None, redoc_url=None, redirect_slashes=False,
         middleware=[
             Middleware(

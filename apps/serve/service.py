@@ -56,7 +56,8 @@ class Service:
             raise
         finally:
             self.metrics.replied(answer, ended=ended, seconds=time.monotonic() - began)
-            self.record.write(answer.reply())
+            if answer.finish or answer.text:  # something was said
+                self.record.write(answer.reply())
 
     def fail(self, error: UserError) -> None:
         """No model could be loaded: the server ends, and says why."""

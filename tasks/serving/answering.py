@@ -132,14 +132,13 @@ class Answer:
                         yield leaves
                     if held.finding:
                         break
-            rest = "" if held.finding else held.end() if self.wish.streamed else held.add(whole) + held.end()
-            if rest:
+            rest = held.end() if self.wish.streamed else whole
+            finding = held.finding if self.wish.streamed else self._guard.reply(whole)
+            if finding is None:
                 yield rest
-            if held.finding is None:
                 return
-            final = held.has_left and self.wish.streamed
-            if not self._again(held.finding, attempt=attempt, final=final):
-                if not final:
+            if not self._again(finding, attempt=attempt, final=held.has_left):
+                if not held.has_left:
                     yield self._refuse()
                 self.finish = "content_filter"
                 return

@@ -29,10 +29,10 @@ class Live:
 
     def __init__(self, served: Served, engine: Engine, *, queue: int, decoder: "Callable[[], Decoder]") -> None:
         self.served = served
-        self.loop = Loop(engine, queue=queue)
         self.tokenizer: Tokenizer = load_tokenizer(served.folder / "tokenizer.json")
         self.spelling = Spelling(self.tokenizer)
         self.chats = is_taught_to_chat(served.folder)
+        self.loop = Loop(engine, queue=queue)  # last: a thread that nobody would end where the tokenizer can't be read
         self._decoder = decoder
         self._uses = 0
         self._retired = False
