@@ -4,7 +4,7 @@ from functools import cache
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders
 
@@ -24,6 +24,7 @@ def trained(kind: Kind) -> Tokenizer:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_tokens_give_the_tokenizers_text(kind: Kind, data: st.DataObject) -> None:
     codec = trained(kind)
