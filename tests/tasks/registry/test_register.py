@@ -317,6 +317,18 @@ def test_a_base_model_is_served_for_going_on_with_texts(chain: Path) -> None:
         served.predict({"prompt": ["Once"]}, params={"chat": True})
 
 
+def test_a_version_leaves_with_what_was_registered(chain: Path) -> None:
+    from fledgling.export import hf
+
+    register(None)
+    write_json(chain / "metrics" / "evaluate.json", {})  # the workspace has gone on
+    hf(chain / "out", model=ALIAS)
+    card = (chain / "out" / "README.md").read_text()
+    assert "license: apache-2.0" in card
+    assert "- type: finetuned_written_bits_per_byte" in card
+    assert "storybook-written | Apache-2.0 | 30 | 3 | 4 | 5" in card
+
+
 def test_requirements_are_pinned() -> None:
     assert all("==" in line and "+" not in line for line in requirements())
 
