@@ -108,12 +108,12 @@ class Record:
         self._prepare(made)
         with self._writing, self.database.session() as session:
             self._add(session, replies)
+            conversation = session.get_one(ServedReply, reply_id).conversation
             session.add(
                 ReplyVote(
-                    reply_id=reply_id, other_reply_id=other, value=value, conversation=replies[0].conversation,
-                    created_at=made,
+                    reply_id=reply_id, other_reply_id=other, value=value, conversation=conversation, created_at=made
                 )
-            )  # fmt: skip
+            )
             session.flush()
             item = self._item_of_vote(session, replies, value, made) if _can_be_shown(replies) else None
         self._count(f"vote_{value}")

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -92,7 +93,9 @@ def test_replies_are_recorded_and_traced_where_the_parameters_say_so(
         assert (row.version, row.conversation, row.kind, row.seed) == ("tiny", "ada", "chat", 5)
         assert (row.settings["max_tokens"], row.completion_tokens) == (4, 4)
         assert row.latency_ms >= (row.first_token_ms or 0) > 0
-    (trace,) = find_traces(client, store.experiment_id(client), tag="reply", value=named, most=5)
+    traces = partial(find_traces, client, store.experiment_id(client), tag="reply", value=named, most=5)
+    wait_until(traces)  # MLflow sends them by a thread of its own
+    (trace,) = traces()
     assert trace.info.tags["share"] == "champion"
 
 
