@@ -31,7 +31,7 @@ def generate_batch32_vs_one_by_one() -> Row:
 
     The default shape in float32 with random weights, two threads, prompts of 8 to 256 tokens, story decoding.
     """
-    model, prompts = _model(), _prompts(PROMPTS)
+    model, prompts = _model(), _prompts(PROMPTS, longest=256)
     together, alone = [], []
     with _threads():
         for _ in range(ROUNDS):
@@ -68,7 +68,7 @@ def generate_torch_vs_transformers() -> Row:
 def generate_batch64_vs_transformers() -> Row:
     """Median greedy tokens/s of 64 streams at once in the torch engine beside transformers' rate one by one.
 
-    The same model and threads as `generate_torch_vs_transformers`, prompts of 8 to 256 tokens.
+    The same model and threads as `generate_torch_vs_transformers`; prompts of 8 to 64 tokens, read by both.
     """
     mine, theirs = _beside_transformers(streams=ENGINE_SLOTS)
     return Row(
@@ -86,7 +86,7 @@ def _beside_transformers(*, streams: int) -> tuple[float, float]:
     from model.torch_engine import TorchEngine
 
     model = _model(vocabulary_size=4096, d_model=256, n_layers=6, n_heads=4, n_kv_heads=4, d_ff=768)
-    prompts = _prompts(streams)
+    prompts = _prompts(streams, longest=64)
     engine, theirs = TorchEngine(model, slots=streams), _in_transformers(model)
     ours_per_s, theirs_per_s = [], []
     with _threads():
@@ -173,11 +173,11 @@ def _model(**changes: Any) -> "Decoder":
     return model
 
 
-def _prompts(count: int) -> list[list[int]]:
+def _prompts(count: int, *, longest: int) -> list[list[int]]:
     import numpy as np
 
     random = np.random.default_rng(0)
-    return [random.integers(1, 2048, length).tolist() for length in random.integers(8, 257, count)]
+    return [random.integers(1, 2048, length).tolist() for length in random.integers(8, longest + 1, count)]
 
 
 def _tokens_per_s(model: "Decoder", prompts: list[list[int]], *, batch: int) -> float:
