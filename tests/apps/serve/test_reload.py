@@ -64,13 +64,13 @@ def test_a_promotion_breaks_no_stream(registry: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_the_candidate_has_its_share_and_a_conversation_stays_where_it_is(registry: Any) -> None:
-    with running("champion", candidate_share=0.4, slots=4) as made:
+    with running("champion", candidate_share=0.4, slots=4, poll_s=0.5) as made:
         assert served(made) == ("fledgling/1", "champion")
         registry.set_registered_model_alias(NAME, CANDIDATE, "2")
         wait_until(lambda: len(made.service.fleet.lives) == 2)  # by asking the registry again and again
-        drawn = {user: served(made, user=user) for user in map(str, range(40))}
+        drawn = {user: served(made, user=user) for user in map(str, range(12))}
         assert set(drawn.values()) == {("fledgling/1", "champion"), ("fledgling/2", "candidate")}
-        assert {user: served(made, user=user) for user in list(drawn)[:8]} == dict(list(drawn.items())[:8])
+        assert {user: served(made, user=user) for user in list(drawn)[:4]} == dict(list(drawn.items())[:4])
         same = made.http.post(
             "/v1/chat/completions", json={"model": "fledgling", "messages": CHAT, "max_tokens": 1},
             headers={"X-Conversation-Id": "7"},
