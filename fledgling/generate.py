@@ -96,17 +96,8 @@ def _load(folder: Path) -> "tuple[Decoder, Tokenizer]":
 
 def _download(version: str, scratch: Path) -> Path:
     """Fetches a registered version's artefacts; returns the model folder inside."""
-    from tasks.registry.versions import NAME, in_one_line, number_of, registry
-
-    client = registry()
-    from mlflow.artifacts import download_artifacts
+    from tasks.registry.versions import in_one_line, number_of, registry
+    from tasks.serving.versions import download
 
     with in_one_line():
-        number = number_of(client, version)
-        download_artifacts(artifact_uri=f"models:/{NAME}/{number}", dst_path=str(scratch))
-    order = [folder.name for folder in MODELS]
-    found = [path.parent for path in sorted(scratch.rglob("model.safetensors"))]
-    found.sort(key=lambda folder: order.index(folder.name) if folder.name in order else len(order))
-    if not found:
-        raise UserError(f"version {number} of '{NAME}' holds no model folder (model.safetensors)")
-    return found[0]
+        return download(number_of(registry(), version), scratch)

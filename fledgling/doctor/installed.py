@@ -10,6 +10,7 @@ from pathlib import Path
 from fledgling.doctor.finding import Finding, State
 
 CONSTRAINTS = Path("constraints.txt")
+OPTIONAL = ("llama-cpp-python",)  # `make llama-cpp` installs it
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^]]*])?==(?P<version>[^\s;]+)")
 
 # what in the environment changes a run, and how
@@ -40,7 +41,7 @@ def python() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Installed versions against constraints.txt; a package of another's extra that is missing is no mistake."""
+    """Installed versions against constraints.txt; an optional one that is missing is no mistake."""
     if not CONSTRAINTS.exists():
         advice = "run from the project's root, or make it anew: `make lock`"
         yield Finding(what="packages", state="problem", seen=f"no {CONSTRAINTS}", advice=advice)
@@ -51,7 +52,8 @@ def packages() -> Iterator[Finding]:
         try:
             installed = metadata.version(pin["name"]).split("+")[0]  # torch's "+cpu" is the same version
         except metadata.PackageNotFoundError:
-            missing.append(pin["name"])
+            if _plain(pin["name"]) not in OPTIONAL:
+                missing.append(pin["name"])
             continue
         if installed != pin["version"].split("+")[0]:
             other.append(f"{pin['name']} {installed} (locked: {pin['version']})")

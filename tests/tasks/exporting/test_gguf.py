@@ -9,6 +9,7 @@ import pytest
 from tasks.chat import encode_questions
 from tasks.exporting.gguf import NUMBERS, Numbers, export_gguf
 from tasks.stage import UserError
+from tests.conftest import MISSING
 from tests.tasks.exporting import made
 
 SHAPES = [
@@ -87,7 +88,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 def llama(path: Path) -> Any:
     """The file in llama.cpp, in float32 throughout."""
-    library = pytest.importorskip("llama_cpp", reason="`make llama-cpp` builds llama-cpp-python")
+    library = pytest.importorskip("llama_cpp", reason=f"{MISSING}llama-cpp-python (`make llama-cpp` builds it)")
     return library.Llama(str(path), n_ctx=0, n_threads=1, type_k=0, type_v=0, verbose=False)
 
 

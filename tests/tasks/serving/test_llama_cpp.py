@@ -11,10 +11,11 @@ from model.engine import Continuation, Engine
 from model.generation import Decoding
 from model.torch_engine import TorchEngine
 from tasks.stage import UserError
+from tests.conftest import MISSING
 from tests.model.conftest import _one_thread as _one_thread
 from tests.tasks.exporting import made
 
-pytest.importorskip("llama_cpp", reason="`make llama-cpp` builds llama-cpp-python")
+pytest.importorskip("llama_cpp", reason=f"{MISSING}llama-cpp-python (`make llama-cpp` builds it)")
 
 from tasks.serving.llama_cpp import LlamaCppEngine
 
