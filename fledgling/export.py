@@ -69,16 +69,18 @@ def peft(
 @contextmanager
 def _source(model: str | None) -> "Iterator[Source]":
     from tasks.exporting.described import described
+    from tasks.serving.versions import is_folder
 
     with _folder(model) as folder:
-        yield described(folder, version=None if model is None or Path(model).is_dir() else model)
+        yield described(folder, version=None if model is None or is_folder(model) else model)
 
 
 @contextmanager
 def _folder(model: str | None) -> Iterator[Path]:
     from fledgling.generate import model_folder
+    from tasks.serving.versions import is_folder
 
-    if model is not None and Path(model).is_dir():
+    if model is not None and is_folder(model):
         yield Path(model)
         return
     with model_folder(model) as folder:

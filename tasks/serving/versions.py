@@ -43,14 +43,18 @@ class Served:
         return f"{self.name}/{self.version}"
 
 
+def is_folder(reference: str) -> bool:
+    """Whether a folder is meant: what has a slash, or is one here with a model in it (champion/ is none)."""
+    return "/" in reference or (Path(reference) / NEEDED[0]).exists()
+
+
 def find(reference: str) -> Served:
     """The model of a reference: an alias (champion), a number, models:/fledgling@champion, or a folder.
 
-    A folder is what has a slash or is one here. Raises UserError where there is no such model, where its files are
-    not there, and where a pickle lies among them.
+    Raises UserError where there is no such model, where its files are not there, and where a pickle lies among them.
     """
     meant = _OF_REGISTRY.fullmatch(reference)
-    if meant is None and ("/" in reference or Path(reference).is_dir()):
+    if meant is None and is_folder(reference):
         folder = checked(Path(reference))
         return Served(
             name=NAME, version=folder.resolve().name, folder=folder, aliases=(), model_md5=dvc_md5(folder)

@@ -43,6 +43,7 @@ def test_what_is_no_model_is_one_line(folder: Path, tmp_path: Path, monkeypatch:
         find(str(tmp_path / "empty"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "champion").mkdir()  # where git keeps who it is
     for reference in ("champion", "3", "models:/fledgling@champion"):
         with refused("there is no registry yet"):
             find(reference)
