@@ -1,7 +1,9 @@
 """`fledgling chat`: with a server, with a model of this machine, and in a real terminal."""
 
+import codecs
 import os
 import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -137,6 +139,7 @@ class Terminal:
     def __init__(self, *arguments: str) -> None:
         self._own, other = pty.openpty()
         self._read = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()  # a terminal may give half a character
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fledgling.cli", *arguments], stdin=other, stdout=other, stderr=other,
             start_new_session=True, env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"},
@@ -151,8 +154,9 @@ class Terminal:
         """Reads on until the text has come."""
         give_up_at = time.monotonic() + WAIT_S
         while text not in self._read:
-            assert time.monotonic() < give_up_at, self._read
-            self._read += os.read(self._own, 4096).decode("utf-8", "replace")
+            ready, _, _ = select.select([self._own], [], [], max(0.0, give_up_at - time.monotonic()))
+            assert ready, f"{text!r} did not come; instead: {self._read!r}"
+            self._read += self._decoder.decode(os.read(self._own, 4096))
         self._read = self._read.partition(text)[2]
 
     def __enter__(self) -> "Terminal":
