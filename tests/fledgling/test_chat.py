@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -169,10 +170,11 @@ class Terminal:
 
 
 def _take_terminal() -> None:
-    """Has Ctrl+C in the terminal reach the command."""
+    """Has Ctrl+C in the terminal reach the command, also where what started the tests ignores it."""
     import fcntl
     import termios
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
