@@ -44,23 +44,16 @@ def judge_1000_pairs_vs_60_s() -> Row:
 
 
 def _judge(texts: list[str]) -> "HeuristicJudge":
-    from pydantic import ConfigDict
-
     from tasks import stage
-    from tasks.cleaning.safety import SafetyParams
+    from tasks.cleaning.safety import safety_policy
     from tasks.judging.heuristic import HeuristicParams, load_heuristic, train_heuristic
     from tasks.records import Record, write_records
 
-    class Calibrate(stage.Params):
-        model_config = ConfigDict(extra="ignore")
+    class Calibrate(stage.Excerpt):
         heuristics: dict[str, HeuristicParams]
 
-    class Prepare(stage.Params):
-        model_config = ConfigDict(extra="ignore")
-        safety: SafetyParams
-
     params = stage.load_params(Calibrate, "calibrate").heuristics[JUDGE]
-    policy = stage.load_params(Prepare, "prepare").safety
+    policy = safety_policy()
     with tempfile.TemporaryDirectory() as folder:
         stories, made = Path(folder) / "stories.parquet", Path(folder) / JUDGE
         write_records(stories, (Record(text=text, source="storybook", licence="Apache-2.0") for text in texts))

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import model_validator
 
 from tasks import stage
-from tasks.cleaning.safety import SafetyParams
+from tasks.cleaning.safety import safety_policy
 from tasks.judging.configured import HEURISTICS, endpoint_judge
 from tasks.judging.endpoint import EndpointJudgeParams, is_configured
 from tasks.judging.examination import (
@@ -27,7 +27,7 @@ from tasks.judging.examination import (
 from tasks.judging.heuristic import HeuristicParams, load_heuristic, train_heuristic
 from tasks.judging.judge import Judge
 from tasks.judging.rubric import Rubric, load_rubric
-from tasks.stage import Excerpt, Params
+from tasks.stage import Params
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,6 @@ class CalibrateParams(Params):
         if seen := {*self.examination.splits, *self.examination.task_splits} & {"train", *HEURISTICS.values()}:
             raise ValueError(f"examination: judges learn from '{min(seen)}'; name splits that they never saw")
         return self
-
-
-class _SafetyPolicy(Excerpt):
-    """What `calibrate` reads of the section `prepare`."""
-
-    safety: SafetyParams
 
 
 def calibrate(
@@ -98,7 +92,7 @@ def calibrate(
 
 
 def _train(params: CalibrateParams, clean: Path, judges: Path) -> None:
-    policy = stage.load_params(_SafetyPolicy, "prepare").safety
+    policy = safety_policy()
     for name, own in params.heuristics.items():
         log.info("training %s on the split %s", name, HEURISTICS[name])
         train_heuristic(name, own, stories=clean / f"{HEURISTICS[name]}.parquet", policy=policy, folder=judges / name)

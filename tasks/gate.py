@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import stage
-from tasks.cleaning.safety import SafetyParams
+from tasks.cleaning.safety import safety_policy
 from tasks.dvc_hashes import dvc_md5
 from tasks.evaluation.intervals import Bootstrap
 from tasks.gating import evidence as gathered
@@ -31,12 +31,6 @@ class _Judge(Excerpt):
     """What is read of the sections `judge` and `label`."""
 
     judge: str
-
-
-class _Policy(Excerpt):
-    """What is read of the section `prepare`."""
-
-    safety: SafetyParams
 
 
 class _Rows(Excerpt):
@@ -171,7 +165,7 @@ def _evidence(
     """players: the candidate, the champion (base where there is none), base."""
     candidate, champion, base = players
     bootstrap = Bootstrap(resamples=params.bootstrap, confidence=params.confidence, seed=params.seed)
-    policy = stage.load_params(_Policy, "prepare").safety
+    policy = safety_policy()
     opponents = [(base, params.margins.base)]
     if champion is not base:
         opponents.insert(0, (champion, params.margins.champion))

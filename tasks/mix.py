@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import stage
-from tasks.cleaning.safety import SafetyParams
+from tasks.cleaning.safety import SafetyParams, safety_policy
 from tasks.mixing import leaks, tokens
 from tasks.mixing.declarations import MixParams, StorybookSource, TaskParams
 from tasks.mixing.example import REJECTED_SCHEMA, SCHEMA, SPLITS, Example, Rejected
@@ -20,7 +20,7 @@ from tasks.mixing.suite import check
 from tasks.mixing.tokens import Encoded
 from tasks.records import RecordWriter
 from tasks.reviews.batch_file import read_folder
-from tasks.stage import Excerpt, UserError
+from tasks.stage import UserError
 from tasks.tokenizer_kinds import load_tokenizer
 
 if TYPE_CHECKING:
@@ -31,12 +31,6 @@ log = logging.getLogger(__name__)
 REASONS = ("unsafe", "leak", "duplicate", "contaminated", "too_long")  # and what bad_rows keeps apart
 
 Filtered = tuple[list[Example], list[Rejected]]
-
-
-class _SafetyPolicy(Excerpt):
-    """What `mix` reads of the section `prepare`."""
-
-    safety: SafetyParams
 
 
 def mix(
@@ -128,7 +122,7 @@ def _policy(examples: Sequence[Example], params: MixParams) -> SafetyParams | No
     """The policy of `prepare`, where something is to be judged by it: reading it takes a while."""
     if not params.safety or not any(example.is_outside for example in examples):
         return None
-    return stage.load_params(_SafetyPolicy, "prepare").safety
+    return safety_policy()
 
 
 def _refuse_what_is_missing(encoded: Sequence[Encoded], rejected: Sequence[Rejected], params: MixParams) -> None:

@@ -13,9 +13,10 @@ from apps.serve.app import application
 from apps.serve.metrics import Metrics, Recorded
 from apps.serve.service import Service
 from apps.serve.settings import PORT, Settings, load_settings
+from tasks.cleaning.safety import safety_policy
 from tasks.serving import versions
 from tasks.serving.fleet import Fleet, Load
-from tasks.serving.guard import Guard, safety_policy
+from tasks.serving.guard import Guard
 from tasks.serving.live import load
 from tasks.serving.params import ServeParams
 from tasks.serving.record import open_record

@@ -20,8 +20,9 @@ ONE = {"slots": 1, "queue": 0}  # person
 def local(model: str | None, manner: Manner) -> "Iterator[Local]":
     """A model of the registry, of a folder, or the workspace's newest. Raises UserError where there is none."""
     from fledgling.generate import newest_model
+    from tasks.cleaning.safety import safety_policy
     from tasks.serving import versions
-    from tasks.serving.guard import Guard, safety_policy
+    from tasks.serving.guard import Guard
     from tasks.serving.live import load
     from tasks.serving.params import ServeParams
 

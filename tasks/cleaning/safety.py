@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from tasks.cleaning.markup import checked_pattern
 from tasks.cleaning.words import split_words
-from tasks.stage import Params
+from tasks.stage import Excerpt, Params, load_params
 
 EXACT = "="  # before a lexicon word: only this form of it
 _VOWELS = "aeiou"
@@ -76,6 +76,15 @@ class SafetyParams(Params):
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
                 raise ValueError(f"category '{name}' is not snake_case")
         return categories
+
+
+class _Prepare(Excerpt):
+    safety: SafetyParams
+
+
+def safety_policy() -> SafetyParams:
+    """The policy of the section `prepare` in params.yaml. Raises UserError where it is none."""
+    return load_params(_Prepare, "prepare").safety
 
 
 def _checked_words(words: tuple[str, ...]) -> tuple[str, ...]:

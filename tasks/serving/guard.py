@@ -13,7 +13,6 @@ from typing import Literal
 from tasks.cleaning.safety import Finding, Safety, SafetyParams
 from tasks.cleaning.words import split_words
 from tasks.serving.params import GuardParams
-from tasks.stage import Excerpt, load_params
 
 REFUSAL = "I can't talk about that. Shall we talk about something kind instead?"
 FINISH_REASON = "content_filter"  # OpenAI's word for an answer that a filter held back
@@ -21,15 +20,6 @@ _SENTENCE_ENDS = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)\]]*\s+|\n+")
 
 Outcome = Literal["prompt_refused", "reply_refused", "reply_retried"]
 OUTCOMES: tuple[Outcome, ...] = ("prompt_refused", "reply_refused", "reply_retried")
-
-
-class _Policy(Excerpt):
-    safety: SafetyParams
-
-
-def safety_policy() -> SafetyParams:
-    """The policy of `prepare` in params.yaml."""
-    return load_params(_Policy, "prepare").safety
 
 
 class Guard:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.cleaning.safety import SafetyParams
-from tasks.serving.guard import Guard, safety_policy
+from tasks.cleaning.safety import SafetyParams, safety_policy
+from tasks.serving.guard import Guard
 from tasks.serving.params import GuardParams
 
 SAFE = "The duck swam to the boat. It was a sunny day! "
