@@ -32,16 +32,22 @@ def version_of(*folders: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-@cache
-def _environment() -> Environment:
-    """All values are escaped: what a model wrote is only ever text."""
+def environment_of(templates: Path, *, version: str) -> Environment:
+    """A page's templates. All values are escaped: what a model wrote is only ever text."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
+    environment.globals.update(version=version)
+    return environment
+
+
+@cache
+def _environment() -> Environment:
+    environment = environment_of(TEMPLATES, version=page_version())
     environment.filters["paragraphs"] = paragraphs
     environment.filters["words"] = lambda name: str(name).replace("_", " ")
-    environment.globals.update(version=page_version(), asked=asked, short=SHORT)
+    environment.globals.update(asked=asked, short=SHORT)
     return environment
 
 

@@ -100,12 +100,17 @@ class BodyLimit:
             told = f"the request is larger than {MOST_BODY_BYTES // 1000} kB"
             await PlainTextResponse(told, status_code=413, headers={"Connection": "close"})(scope, receive, send)
             return
-        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        await self.app(scope, received_again(body, receive), send)
 
-        async def receive_again() -> Message:
-            return waiting.pop() if waiting else await receive()
 
-        await self.app(scope, receive_again, send)
+def received_again(body: bytes, receive: Receive) -> Receive:
+    """What an application receives whose body was read before it: the body once more, then what comes after it."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receive_again
 
 
 async def _body(receive: Receive) -> bytes | None:

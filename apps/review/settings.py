@@ -59,7 +59,7 @@ def load_settings(
         raise UserError(f"{SECRET} has {len(secret)} characters; at least {LEAST_SECRET}, or none for one of its own")
     return Settings(
         host=bind,
-        port=_port(environment.get(PORT, "")) if port is None else port,
+        port=port_of(environment.get(PORT, ""), name=PORT, default=DEFAULT_PORT) if port is None else port,
         hosts=(*hosts, *OWN_HOSTS),  # this machine's own for the probe of a container's health
         is_https=_is_https(environment.get(HTTPS, "false")),
         secret=secret or _kept_secret(secret_file),
@@ -85,11 +85,12 @@ def _hosts(said: str) -> tuple[str, ...]:
     return hosts
 
 
-def _port(said: str) -> int:
+def port_of(said: str, *, name: str, default: int) -> int:
+    """The port that a variable of the environment names; "": the default. Raises UserError for what is none."""
     if not said:
-        return DEFAULT_PORT
+        return default
     if not said.isdecimal() or not 0 < int(said) < 65_536:
-        raise UserError(f"{PORT} is {said!r}; allowed: 1 to 65535")
+        raise UserError(f"{name} is {said!r}; allowed: 1 to 65535")
     return int(said)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from apps.serve import chat_page, docs_page, feedback, openai_api
 from apps.serve.openai_errors import say_errors
 from apps.serve.protection import Protection
-from apps.serve.service import Service
+from apps.serve.service import Service, service_of
 from tasks.stage import UserError
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ async def health() -> dict[str, str]:
 @router.get("/ready", responses={503: {"description": "No model is loaded yet."}})
 async def ready(request: Request) -> Response:
     """A model is loaded."""
-    fleet = _service(request).fleet
+    fleet = service_of(request).fleet
     if not fleet.is_ready:
         return JSONResponse({"status": "loading"}, status_code=503, headers={"Retry-After": "1"})
     return JSONResponse({"status": "ready", "served": {live.served.told: share for live, share in fleet.lives}})
@@ -84,17 +84,12 @@ async def ready(request: Request) -> Response:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(request: Request) -> Response:
     """Figures for Prometheus."""
-    return Response(_service(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(service_of(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.post("/admin/reload", status_code=202, responses={401: openai_api.ERRORS[401], 403: openai_api.ERRORS[403]})
 async def reload(request: Request) -> dict[str, str]:
     """Ask the registry now who the champion is; a promotion posts here (FLEDGLING_RELOAD_URL)."""
-    service = _service(request)
+    service = service_of(request)
     service.beside(service.fleet.tolerant_refresh())
     return {"status": "reloading"}
-
-
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service

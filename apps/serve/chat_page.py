@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.responses import HTMLResponse, Response
 
 from apps.review import look
@@ -45,9 +45,4 @@ def _files() -> look.VersionedFiles:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, auto_reload=False,
-    )  # fmt: skip
-    environment.globals.update(version=_version())
-    return environment
+    return look.environment_of(TEMPLATES, version=_version())

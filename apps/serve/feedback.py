@@ -11,8 +11,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from apps.serve.openai_errors import ApiError, ErrorBody
+from apps.serve.service import service_of
 from tasks.reviews.database import Unavailable
-from tasks.serving.record import Record, UnknownReply
+from tasks.serving.record import UnknownReply
 from tasks.stage import UserError
 
 ReplyId = Annotated[str, Field(min_length=1, max_length=64)]
@@ -60,19 +61,14 @@ router = APIRouter(prefix="/feedback", responses=ERRORS, tags=["Feedback"])
 def vote(vote: Vote, request: Request) -> Taken:
     """Keeps a vote, and the reply that it is on; a person reviews what was voted on."""
     with _told_as_errors():
-        return Taken(item=_record(request).vote(vote.reply_id, vote.value, other=vote.other))
+        return Taken(item=service_of(request).record.vote(vote.reply_id, vote.value, other=vote.other))
 
 
 @router.post("/review")
 def review(sent: Review, request: Request) -> Taken:
     """Puts a reply before reviewers, who may write a better one."""
     with _told_as_errors():
-        return Taken(item=_record(request).send_to_review(sent.reply_id))
-
-
-def _record(request: Request) -> Record:
-    record: Record = request.app.state.service.record
-    return record
+        return Taken(item=service_of(request).record.send_to_review(sent.reply_id))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from apps.serve import replies
 from apps.serve.openai_errors import ApiError, ErrorBody
 from apps.serve.replies import ChatReply, CompletionReply, Events, ModelCard, ModelList
 from apps.serve.requests import ChatRequest, CompletionRequest
-from apps.serve.service import Service
+from apps.serve.service import Service, service_of
 from apps.serve.streaming import ClientGone, EventStream, while_connected
 from tasks.serving.answering import Answer, Wish
 
@@ -53,20 +53,20 @@ async def complete(asked: CompletionRequest, request: Request, x_conversation_id
 @router.get("/models")
 async def models(request: Request) -> ModelList:
     """What may be asked for: `fledgling`, and each version by its number and its alias."""
-    return ModelList(object="list", data=_cards(_service(request)))
+    return ModelList(object="list", data=_cards(service_of(request)))
 
 
 @router.get("/models/{model:path}")
 async def model(model: str, request: Request) -> ModelCard:
     """One of them."""
-    found = [card for card in _cards(_service(request)) if card.id == model]
+    found = [card for card in _cards(service_of(request)) if card.id == model]
     if not found:
         raise ApiError(404, f"the model '{model}' is not served", param="model", code="model_not_found")
     return found[0]
 
 
 async def _reply(request: Request, model: str, wish: Wish, *, usage: bool) -> Response:
-    service = _service(request)
+    service = service_of(request)
     answer = await service.begin(model, wish)
     if wish.streamed:
         return await _streamed(request, service, answer, Events(answer, usage=usage))
@@ -113,8 +113,3 @@ async def _events(
 def _cards(service: Service) -> list[ModelCard]:
     now = int(time.time())
     return [ModelCard(id=name, object="model", created=now, owned_by="fledgling") for name, _ in service.fleet.names()]
-
-
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from apps.review.protection import received_again
 from apps.review.settings import is_loopback
 from apps.serve.openai_errors import ApiError
 
@@ -37,7 +38,7 @@ class Protection:
         except ApiError as error:
             await error.response(scope, receive, send)
             return
-        await self.app(scope, receive if body is None else _again(body, receive), send)
+        await self.app(scope, receive if body is None else received_again(body, receive), send)
 
     def _watched(self, send: Send) -> Send:
         """Sets the headers of safety on what is sent, and counts errors."""
@@ -96,16 +97,6 @@ class Protection:
                 )
             if message["type"] == "http.disconnect" or not message.get("more_body", False):
                 return b"".join(parts)
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then what comes after it."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive_again() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return receive_again
 
 
 def _name(host: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.requests import Request
+
 from apps.serve.metrics import Metrics
 from apps.serve.openai_errors import ApiError, failed, not_ready, too_busy, too_slow
 from apps.serve.settings import Settings
@@ -73,6 +75,12 @@ class Service:
     async def settle(self) -> None:
         """Waits for what is done beside the requests."""
         await asyncio.gather(*self._beside, return_exceptions=True)
+
+
+def service_of(request: Request) -> Service:
+    """The service of the application that was asked."""
+    service: Service = request.app.state.service
+    return service
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from apps.review.settings import LOOPBACK, is_loopback
+from apps.review.settings import LOOPBACK, is_loopback, port_of
 from tasks.stage import UserError
 
 KEYS, PORT = "FLEDGLING_SERVE_KEYS", "FLEDGLING_SERVE_PORT"
@@ -36,12 +36,6 @@ def load_settings(
         raise UserError(f"{KEYS}: a key has {len(wrong[0])} characters; allowed: ASCII, at least {LEAST_KEY}")
     if not is_loopback(bind) and not keys:
         raise UserError(f"host {bind} is open to others: set {KEYS} (with commas); without only {LOOPBACK} is allowed")
-    return Settings(host=bind, port=_port(environment.get(PORT, "")) if port is None else port, keys=keys)
-
-
-def _port(said: str) -> int:
-    if not said:
-        return DEFAULT_PORT
-    if not said.isdecimal() or not 0 < int(said) < 65_536:
-        raise UserError(f"{PORT} is {said!r}; allowed: 1 to 65535")
-    return int(said)
+    if port is None:
+        port = port_of(environment.get(PORT, ""), name=PORT, default=DEFAULT_PORT)
+    return Settings(host=bind, port=port, keys=keys)
