@@ -53,15 +53,8 @@ def generate_torch_vs_transformers() -> Row:
 
     A model of 6 million parameters in float32 with the same weights, two threads, rounds interleaved.
     """
-    mine, theirs = _beside_transformers(streams=1)
-    return Row(
-        name="generate_torch_vs_transformers",
-        unit="tokens/s",
-        value=mine,
-        peer="transformers generate, its cache on",
-        peer_value=theirs,
-        bar=2.0,
-        lower_is_better=False,
+    return _beside_transformers(
+        "generate_torch_vs_transformers", "transformers generate, its cache on", streams=1, bar=2.0
     )
 
 
@@ -70,19 +63,12 @@ def generate_batch64_vs_transformers() -> Row:
 
     The same model and threads as `generate_torch_vs_transformers`; prompts of 8 to 64 tokens, read by both.
     """
-    mine, theirs = _beside_transformers(streams=ENGINE_SLOTS)
-    return Row(
-        name="generate_batch64_vs_transformers",
-        unit="tokens/s",
-        value=mine,
-        peer="transformers generate one by one",
-        peer_value=theirs,
-        bar=9.0,
-        lower_is_better=False,
+    return _beside_transformers(
+        "generate_batch64_vs_transformers", "transformers generate one by one", streams=ENGINE_SLOTS, bar=9.0
     )
 
 
-def _beside_transformers(*, streams: int) -> tuple[float, float]:
+def _beside_transformers(name: str, peer: str, *, streams: int, bar: float) -> Row:
     from model.torch_engine import TorchEngine
 
     model = _model(vocabulary_size=4096, d_model=256, n_layers=6, n_heads=4, n_kv_heads=4, d_ff=768)
@@ -93,7 +79,15 @@ def _beside_transformers(*, streams: int) -> tuple[float, float]:
         for _ in range(ENGINE_ROUNDS + 1):  # the first warms up
             ours_per_s.append(_rate(lambda: _engine_tokens(engine, prompts)))
             theirs_per_s.append(_rate(lambda: sum(map(theirs, prompts[:PEER_PROMPTS]))))
-    return round(statistics.median(ours_per_s[1:]), 1), round(statistics.median(theirs_per_s[1:]), 1)
+    return Row(
+        name=name,
+        unit="tokens/s",
+        value=round(statistics.median(ours_per_s[1:]), 1),
+        peer=peer,
+        peer_value=round(statistics.median(theirs_per_s[1:]), 1),
+        bar=bar,
+        lower_is_better=False,
+    )
 
 
 def _in_transformers(model: "Decoder") -> Callable[[Sequence[int]], int]:
