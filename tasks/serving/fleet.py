@@ -86,9 +86,11 @@ class Fleet:
     async def refresh(self) -> None:
         """Loads what is meant now and is not served yet. Raises UserError where there is nothing else to serve."""
         async with self._busy:
-            await self._refresh_main()
+            aliases = [self._reference, CANDIDATE]
+            numbers = await asyncio.to_thread(versions.numbers, aliases) if self.follows else {}
+            await self._refresh_main(numbers.get(self._reference))
             if self._reference == CHAMPION:
-                await self._tolerant(self._refresh_candidate())
+                await self._tolerant(self._refresh_candidate(numbers.get(CANDIDATE)))
             for reference in self._beside:
                 if reference not in self._others:
                     self._others[reference] = await self._loaded(reference)
@@ -110,10 +112,10 @@ class Fleet:
             live.loop.close()
         self._main, self._candidate, self._others = None, None, {}
 
-    async def _refresh_main(self) -> None:
+    async def _refresh_main(self, number: str | None) -> None:
+        """number: what the alias is now, None where it is none or no alias is followed."""
         if self.follows:
-            numbers = await asyncio.to_thread(versions.numbers, [self._reference])
-            if self._main and numbers.get(self._reference, "") in ("", self._main.served.version):
+            if self._main and number in (None, self._main.served.version):
                 return
         elif self._main is not None:
             served = await asyncio.to_thread(versions.find, self._reference)
@@ -121,8 +123,7 @@ class Fleet:
                 return
         self._main = self._replace(self._main, await self._loaded(self._reference))
 
-    async def _refresh_candidate(self) -> None:
-        number = (await asyncio.to_thread(versions.numbers, [CANDIDATE])).get(CANDIDATE)
+    async def _refresh_candidate(self, number: str | None) -> None:
         main = self._main.served.version if self._main else None
         if number is None or number == main:
             self._candidate = self._replace(self._candidate, None)
