@@ -48,7 +48,8 @@ CURVE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A run that is ready to begin. params: with the budget that the epochs leave; trained: numbers that learn."""
+    """A run that is ready to begin. params: with the budget that the epochs leave; trained: numbers that learn;
+    too_few: why nothing is to be learnt."""
 
     params: AlignParams
     decoder: Decoder
@@ -57,6 +58,7 @@ class Prepared:
     batches: PreferenceBatches
     held_out: HeldOut
     checkpoints: Checkpoints
+    too_few: Breach | None
 
 
 def run(params: AlignParams, inputs: Inputs, *, aligned: Path, metrics: Path, curve: Path) -> None:
@@ -100,7 +102,8 @@ def _prepare(params: AlignParams, inputs: Inputs, codec: Tokenizer) -> Prepared:
     start = starting_point(checkpoints.folder / "reference.safetensors", decoder, data, questions)
     trained = adapt(params, decoder)
     batches = _batches(params, inputs, data.train, start.train, decoder)
-    params = _shortened(params, batches, _too_few(params, data))
+    too_few = _too_few(params, data)
+    params = _shortened(params, batches, too_few)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of {len(data.train)} examples, {params.loss}"
     training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
     text = read_documents(inputs.tokens, "validation")
@@ -115,6 +118,7 @@ def _prepare(params: AlignParams, inputs: Inputs, codec: Tokenizer) -> Prepared:
         batches=batches,
         held_out=held_out,
         checkpoints=checkpoints,
+        too_few=too_few,
     )
 
 
@@ -176,9 +180,14 @@ def _watch(ready: Prepared, codec: Tokenizer) -> Watch:
     params = ready.params
     samples = chat_samples(params.sampling, name="align", codec=codec)
     bounds = Bounds(**params.bounds.model_dump())
-    watch = Watch(ready.held_out, bounds, samples, limit=params.evaluation_documents, seed=params.seed)
-    watch.too_few = _too_few(params, ready.data)
-    return watch
+    return Watch(
+        ready.held_out,
+        bounds,
+        samples,
+        limit=params.evaluation_documents,
+        seed=params.seed,
+        too_few=ready.too_few,
+    )
 
 
 def _too_few(params: AlignParams, data: Data) -> Breach | None:

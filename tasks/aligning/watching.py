@@ -49,9 +49,14 @@ class HeldOut:
 
 
 class Watch:
-    """The evaluation of the training loop; where a bound is passed it calls `stop`, and the run ends there."""
+    """The evaluation of the training loop; where a bound is passed it calls `stop`, and the run ends there.
 
-    def __init__(self, held_out: HeldOut, bounds: Bounds, samples: Samples, *, limit: int, seed: int) -> None:
+    too_few: where there is too little to learn from, that is the first breach.
+    """
+
+    def __init__(
+        self, held_out: HeldOut, bounds: Bounds, samples: Samples, *, limit: int, seed: int, too_few: Breach | None
+    ) -> None:
         self.held_out = held_out
         self.bounds = bounds
         self.samples = samples
@@ -59,7 +64,7 @@ class Watch:
         self.seed = seed
         self.stop: Callable[[], None] = lambda: None
         self.breach: Breach | None = None
-        self.too_few: Breach | None = None  # where there is too little to learn from, that is the first breach
+        self.too_few = too_few
         self.said: Said | None = None  # by the model of the latest evaluation
 
     def __call__(self, decoder: Decoder, step: int) -> dict[str, float]:
