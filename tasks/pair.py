@@ -32,7 +32,8 @@ class PairParams(Params):
     """The section `pair` of params.yaml."""
 
     least_margin: float = Field(ge=0, le=1)  # of a judge's verdict
-    judge_until: int | None = Field(ge=1)  # so many pairs of people leave the judge its vetoes alone; None: all
+    judge_until: int | None = Field(ge=1)  # so many pairs of people leave the judge its share; None: all, always
+    judge_share: float = Field(ge=0)  # of people's count that the judge's surest pairs may be then; its vetoes stay
     most_of_a_prompt: int = Field(ge=1)  # pairs
     longer_off_half: float = Field(ge=0, le=0.5)  # how far P(chosen is longer) may be from one half
     held_out_jaccard: float = Field(gt=0, le=1)  # of word shingles: a prompt this near to a held-out one is left out
@@ -85,7 +86,7 @@ def _selected(
     found = selection.without_same_texts(found, rejected)
     clusters = selection.clusters([*found, *by_people.thumbs], held_out, jaccard=params.held_out_jaccard)
     found = selection.without_leaks(found, clusters, rejected)
-    found = selection.without_stand_ins(found, people=params.judge_until, rejected=rejected)
+    found = selection.beside_people(found, people=params.judge_until, share=params.judge_share, rejected=rejected)
     found = selection.capped(found, most=params.most_of_a_prompt, rejected=rejected)
     return selection.balanced(found, off_half=params.longer_off_half, rejected=rejected), clusters
 

@@ -70,8 +70,11 @@ PREFERENCES = (
         name="animals",
         likes="stories with an animal in them",
         has=has_an_animal,
-        expected=(("undecided", "rejected"), ("undecided", "rejected")),
-        why="the accepting judge sees no animal, and people's votes alone promote nothing",
+        expected=(("promote",), ("promote", "undecided")),
+        why=(
+            "the accepting judge sees no animal, but what the judge's surest pairs teach beside people's; "
+            "people's votes on the hold-out are for the candidate; a second batch adds less than the first"
+        ),
         is_seen=False,
     ),
 )

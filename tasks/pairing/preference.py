@@ -15,7 +15,7 @@ REASONS = (
     "tie",
     "flipped",  # the order in which the two were shown decided
     "small_margin",
-    "stood_in",  # a judge's verdict, and people have decided on enough
+    "stood_in",  # a judge's verdict, beyond its share beside people's
     "overruled",  # a judge's verdict on answers that people decided on
     "people_disagree",
     NOT_FOR_TRAINING,

@@ -18,18 +18,25 @@ def without_decided(
     return kept
 
 
-def without_stand_ins(
-    preferences: Sequence[Preference], *, people: int | None, rejected: Counter[str]
+def beside_people(
+    preferences: Sequence[Preference], *, people: int | None, share: float, rejected: Counter[str]
 ) -> list[Preference]:
-    """People's where there are at least so many: until then the judge stands in for them. None: all of them.
+    """All of them until people have at least `people` (None: always); then people's, and of the judge's its vetoes
+    and its surest, at most `share` of people's count: many would drown theirs.
 
-    What people like is theirs to say; what is unsafe the judge goes on saying.
+    Half of the surest prefer the longer answer, so that the balance of lengths takes none of them away.
     """
-    if people is None or sum(one.source != "judge" for one in preferences) < people:
+    said = [one for one in preferences if one.source != "judge"]
+    if people is None or len(said) < people:
         return list(preferences)
-    kept = [one for one in preferences if one.source != "judge" or one.margin >= VETO]
-    rejected["stood_in"] += len(preferences) - len(kept)
-    return kept
+    judged = sorted((one for one in preferences if one.source == "judge"), key=lambda one: (-one.margin, one.id))
+    unsure = [one for one in judged if one.margin < VETO]
+    longer = [one for one in unsure if one.chosen_is_longer]
+    shorter = [one for one in unsure if not one.chosen_is_longer]
+    half = int(share * len(said)) // 2
+    gone = {one.id for one in [*longer[half:], *shorter[half:]]}
+    rejected["stood_in"] += len(gone)
+    return [one for one in preferences if one.source != "judge" or one.id not in gone]
 
 
 def without_same_texts(preferences: Sequence[Preference], rejected: Counter[str]) -> list[Preference]:

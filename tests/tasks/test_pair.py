@@ -19,8 +19,8 @@ from tests.tasks.reviews import test_batch_file as batch_file
 ANSWERS, LABELLED, FEEDBACK = Path("data/sampled.jsonl"), Path("data/labelled"), Path("data/feedback")
 PAIRS, METRICS = Path("data/pairs"), Path("metrics/pair.json")
 PARAMS = {
-    "least_margin": 0.1, "judge_until": None, "most_of_a_prompt": 2, "longer_off_half": 0.5, "held_out_jaccard": 0.6,
-    "validation_share": 0.3, "seed": 1,
+    "least_margin": 0.1, "judge_until": None, "judge_share": 0.0, "most_of_a_prompt": 2, "longer_off_half": 0.5,
+    "held_out_jaccard": 0.6, "validation_share": 0.3, "seed": 1,
 }  # fmt: skip
 SUBJECTS = ("boat", "kite", "drum", "snail", "clock", "apple", "ladder", "button", "whistle", "puddle")
 
@@ -122,6 +122,22 @@ def test_the_judge_stands_in_until_people_have_said_enough() -> None:
     assert figures["rejected_stood_in"] == len(SUBJECTS) - 2
     vetoed = [*records[:-1], verdict(len(SUBJECTS) - 1, margin=1.0)]
     assert run(vetoed, judge_until=2)["pairs_of_judge"] == 1
+
+
+def test_the_judges_surest_keep_a_share_beside_people() -> None:
+    batch_file.write(FEEDBACK, [decision(0, winner="g1"), decision(1, winner="g0", annotation=2)])
+    sure = {3: 0.9, 5: 0.8, 6: 0.7, 8: 0.6}
+    records = [
+        verdict(number, winner="first" if number % 2 else "second", margin=sure.get(number, 0.2))
+        for number in range(2, len(SUBJECTS))
+    ]
+    items = [*ITEMS[:4], *(replace(one, answer=one.answer + " Again." * (at % 2)) for at, one in enumerate(ITEMS[4:]))]
+    write_lines(ANSWERS, items)
+    records = [replace(one, first=items[at].id, second=items[at + 1].id) for one, at in zip(records, range(4, 20, 2))]
+    figures = run(records, judge_until=2, judge_share=1.0)
+    assert (figures["pairs_of_people"], figures["pairs_of_judge"]) == (2, 2)
+    assert {name for name, row in every_pair().items() if row["source"] == "judge"} == {"p3", "p6"}  # of either length
+    assert run(records, judge_until=2, judge_share=0.5)["pairs_of_judge"] == 0
 
 
 def test_where_a_person_sees_a_tie_the_judge_is_not_asked() -> None:
