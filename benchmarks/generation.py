@@ -1,4 +1,4 @@
-"""What it brings to have a model go on from many prompts at once, and how the torch engine is beside transformers."""
+"""What it brings to have a model go on from many prompts at once, and how the engines are beside transformers."""
 
 import statistics
 import tempfile
@@ -13,7 +13,7 @@ from benchmarks.row import Row
 
 if TYPE_CHECKING:
     from model.decoder import Decoder
-    from model.torch_engine import TorchEngine
+    from model.engine import Continuation, Engine
 
 ROUNDS = 3
 PROMPTS = 32
@@ -22,6 +22,7 @@ MAX_TOKENS = 64
 ENGINE_SLOTS = 64
 ENGINE_ROUNDS = 5
 THREADS = 2
+STORIES = 2_000  # of the generator: words enough for a vocabulary of 4,096
 PEER_PROMPTS = 8  # of the 64: enough for the peer's rate one by one
 STOP = range(1, 33)  # any 32 of the 2,048 tokens: texts end at very different lengths, as answers do
 
@@ -33,7 +34,7 @@ def generate_batch32_vs_one_by_one() -> Row:
     """
     model, prompts = _model(), _prompts(PROMPTS, longest=256)
     together, alone = [], []
-    with _threads():
+    with threads():
         for _ in range(ROUNDS):
             together.append(_tokens_per_s(model, prompts, batch=BATCH))
             alone.append(_tokens_per_s(model, prompts, batch=1))
@@ -68,17 +69,55 @@ def generate_batch64_vs_transformers() -> Row:
     )
 
 
+def generate_llamacpp_vs_transformers() -> Row:
+    """Median greedy tokens/s of one stream: the engine llama.cpp, in its fastest numbers, beside transformers' generate.
+
+    The same model and threads as `generate_torch_vs_transformers`; the row's note has each kind of numbers, of which
+    f32 is the one that says the torch engine's text. Raises UserError where llama-cpp-python is not installed.
+    """
+    from tasks.exporting.gguf import NUMBERS
+    from tasks.serving.llama_cpp import LlamaCppEngine
+
+    model, prompts = six_million(), _prompts(1, longest=64)
+    theirs = _in_transformers(model)
+    with tempfile.TemporaryDirectory() as folder:
+        write_folder(Path(folder) / "model", model)
+        engines = {
+            numbers: LlamaCppEngine(Path(folder) / "model", slots=1, threads=THREADS, numbers=numbers)
+            for numbers in NUMBERS
+        }  # fmt: skip
+    ours_per_s: dict[str, list[float]] = {numbers: [] for numbers in engines}
+    theirs_per_s = []
+    with threads():
+        for _ in range(ENGINE_ROUNDS + 1):  # the first warms up
+            for numbers, engine in engines.items():
+                ours_per_s[numbers].append(rate(lambda engine=engine: engine_tokens(engine, prompts)))
+            theirs_per_s.append(rate(lambda: theirs(prompts[0])))
+    medians = {numbers: round(statistics.median(rates[1:]), 1) for numbers, rates in ours_per_s.items()}
+    best = max(medians, key=lambda numbers: medians[numbers])
+    return Row(
+        name="generate_llamacpp_vs_transformers",
+        unit="tokens/s",
+        value=medians[best],
+        peer="transformers generate, its cache on",
+        peer_value=round(statistics.median(theirs_per_s[1:]), 1),
+        bar=7.0,
+        lower_is_better=False,
+        note=f"in {best}; {', '.join(f'{numbers} {rate}' for numbers, rate in medians.items())}; f32: the same text",
+    )
+
+
 def _beside_transformers(name: str, peer: str, *, streams: int, bar: float) -> Row:
     from model.torch_engine import TorchEngine
 
-    model = _model(vocabulary_size=4096, d_model=256, n_layers=6, n_heads=4, n_kv_heads=4, d_ff=768)
+    model = six_million()
     prompts = _prompts(streams, longest=64)
     engine, theirs = TorchEngine(model, slots=streams), _in_transformers(model)
     ours_per_s, theirs_per_s = [], []
-    with _threads():
+    with threads():
         for _ in range(ENGINE_ROUNDS + 1):  # the first warms up
-            ours_per_s.append(_rate(lambda: _engine_tokens(engine, prompts)))
-            theirs_per_s.append(_rate(lambda: sum(map(theirs, prompts[:PEER_PROMPTS]))))
+            ours_per_s.append(rate(lambda: engine_tokens(engine, prompts)))
+            theirs_per_s.append(rate(lambda: sum(map(theirs, prompts[:PEER_PROMPTS]))))
     return Row(
         name=name,
         unit="tokens/s",
@@ -114,27 +153,34 @@ def _in_transformers(model: "Decoder") -> Callable[[Sequence[int]], int]:
     return generate
 
 
-def _engine_tokens(engine: "TorchEngine", prompts: Sequence[Sequence[int]]) -> int:
+def engine_tokens(engine: "Engine", prompts: Sequence[Sequence[int]]) -> int:
+    """Greedy texts of MAX_TOKENS tokens; returns how many tokens there were."""
     from model.engine import Continuation
     from model.generation import Decoding
 
-    for prompt in prompts:
-        engine.join(
-            Continuation(prompt=tuple(prompt), decoding=Decoding(max_tokens=MAX_TOKENS, temperature=0.0), seed=0)
-        )
+    greedy = Decoding(max_tokens=MAX_TOKENS, temperature=0.0)
+    return engine_tokens_of(engine, [Continuation(prompt=tuple(ids), decoding=greedy, seed=0) for ids in prompts])
+
+
+def engine_tokens_of(engine: "Engine", wanted: "Sequence[Continuation]") -> int:
+    """Has an engine go on with all of them at once; returns how many tokens there were."""
+    for asked in wanted:
+        engine.join(asked)
     tokens = 0
     while steps := engine.step():
         tokens += sum(step.token is not None for step in steps)
     return tokens
 
 
-def _rate(run: Callable[[], int]) -> float:
+def rate(run: Callable[[], int]) -> float:
+    """Tokens/s of what returns their number."""
     started = time.perf_counter()
     return run() / (time.perf_counter() - started)
 
 
 @contextmanager
-def _threads() -> Iterator[None]:
+def threads() -> Iterator[None]:
+    """torch's threads are THREADS."""
     import torch
 
     before = torch.get_num_threads()
@@ -143,6 +189,29 @@ def _threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def six_million() -> "Decoder":
+    """The model of 6 million parameters of the rows beside transformers and llama.cpp."""
+    return _model(vocabulary_size=4096, d_model=256, n_layers=6, n_heads=4, n_kv_heads=4, d_ff=768)
+
+
+def write_folder(folder: Path, model: "Decoder") -> None:
+    """A model folder with a tokenizer of the generator's stories, as of a model that was taught to chat."""
+    from model.checkpoint import save_model
+    from tasks.chat import write_chat_files, write_generation_config
+    from tasks.storybook.generator import generate_stories
+    from tasks.tokenizer_kinds import train_tokenizer
+
+    made = folder / "tokenizer"
+    stories = (story.text for story in generate_stories(seed=0, count=STORIES))
+    size = model.config.vocabulary_size
+    codec = train_tokenizer(stories, kind="bpe", vocabulary_size=size, pre_tokenizer="gpt-2")
+    made.mkdir(parents=True)
+    codec.save(str(made / "tokenizer.json"))
+    write_chat_files(made)
+    save_model(folder, model, tokenizer=made / "tokenizer.json")
+    write_generation_config(folder)
 
 
 def _model(**changes: Any) -> "Decoder":

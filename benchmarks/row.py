@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """`value` and `peer_value` are in the same unit; the ratio is written so that higher is better."""
+    """`value` and `peer_value` are in the same unit; the ratio is written so that higher is better. note: what else."""
 
     name: str
     unit: str
@@ -14,6 +14,7 @@ class Row:
     peer_value: float
     bar: float
     lower_is_better: bool
+    note: str = ""
 
     @property
     def ratio(self) -> float:
@@ -27,4 +28,5 @@ class Row:
     def __str__(self) -> str:
         verdict = "reached" if self.reached else "NOT reached"
         values = f"{self.value:.2f} {self.unit} beside {self.peer_value:.2f} ({self.peer})"
-        return f"{self.name}: {values}, ratio {self.ratio} (bar {self.bar}: {verdict})"
+        note = f"; {self.note}" if self.note else ""
+        return f"{self.name}: {values}, ratio {self.ratio} (bar {self.bar}: {verdict}){note}"
