@@ -19,6 +19,7 @@ from tasks.evaluation.models import Questions, Replies, asked
 from tasks.evaluation.ngram import NgramModel, train_ngram
 from tasks.evaluation.pairs import MinimalPair, builtin_pairs, read_pairs
 from tasks.evaluation.stories import StoryParams, story_figures, story_openings
+from tasks.evaluation.synonyms import check_wordnet
 from tasks.evaluation.task_suite import (
     Swap,
     Task,
@@ -114,6 +115,7 @@ def evaluate(
     Bits per byte count the end token of each document and divide by the bytes of the texts. Raises
     UserError where a file of minimal pairs, a model or another input can't be read.
     """
+    check_wordnet(params.tasks.wordnet)
     _check_files([clean / "train.parquet", tokenizer, *(folder / "tokenizer.json" for folder in models)])
     material = _material(params, clean=clean, tokens=tokens, mixture=mixture)
     encode = _encoder(tokenizer)

@@ -18,6 +18,7 @@ from tasks.evaluation.constraints import KINDS, check
 from tasks.evaluation.intervals import Bootstrap, Floats, Measure, interval, mean, of_sums, ratio
 from tasks.evaluation.language import Stemmer, normalised, token_f1, tokens
 from tasks.evaluation.metrics import LocalMetric
+from tasks.evaluation.synonyms import synonyms
 
 _TEXT = datasets.Value("string")
 TEXTS_AND_REFERENCES = datasets.Features({"predictions": _TEXT, "references": datasets.Sequence(_TEXT)})
@@ -189,29 +190,12 @@ class Meteor(TaskMetric):
         from nltk.translate.meteor_score import meteor_score
 
         _check_references(references)
-        synonyms, stemmer = _synonyms(wordnet), Stemmer()
+        reader, stemmer = synonyms(wordnet), Stemmer()
         scores = [
-            float(meteor_score([tokens(text) for text in row], tokens(prediction), stemmer=stemmer, wordnet=synonyms))
+            float(meteor_score([tokens(text) for text in row], tokens(prediction), stemmer=stemmer, wordnet=reader))
             for prediction, row in zip(predictions, references, strict=True)
         ]
         return {"meteor": mean(scores)}
-
-
-class _NoSynonyms:
-    """In the place of a WordNet reader: no word has a synonym, nothing is fetched."""
-
-    def synsets(self, _: str) -> list[Any]:
-        return []
-
-
-def _synonyms(folder: Path | None) -> Any:
-    if folder is None:
-        return _NoSynonyms()
-    if not (folder / "index.sense").exists():
-        raise ValueError(f"{folder}: no WordNet here (it has no index.sense)")
-    from nltk.corpus.reader.wordnet import WordNetCorpusReader
-
-    return WordNetCorpusReader(str(folder), omw_reader=None)
 
 
 class Bleu(TaskMetric):

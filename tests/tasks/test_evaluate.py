@@ -183,6 +183,12 @@ def test_a_missing_input_is_one_line(
     assert not any(out.exists() for out in OUT.values())
 
 
+def test_a_folder_that_is_no_wordnet_is_one_line_before_anything_is_asked(clean: Path, base: Path) -> None:
+    with refused(r"evaluate\.tasks\.wordnet: nowhere holds no WordNet, it has no lexnames"):
+        run(clean, base, tasks={**params().tasks.model_dump(mode="json"), "wordnet": "nowhere"})
+    assert not any(out.exists() for out in OUT.values())
+
+
 def test_a_file_of_pairs_goes_by_its_name_and_a_missing_one_is_one_line(clean: Path, base: Path) -> None:
     Path("own.jsonl").write_text('{"good": "It was fun.", "bad": "fun It. was"}\n')
     figures = run(clean, base, grammar_files=["own.jsonl"], grammar_builtin_pairs=0)
