@@ -76,7 +76,7 @@ class Answer:
 
     async def pieces(self) -> AsyncGenerator[str, None]:
         """The reply's text, piece by piece. Raises Full, EngineFailed, TooLong and TimeoutError."""
-        asked = "\n\n".join(_judged(self.wish.messages))
+        asked = "\n\n".join([*_judged(self.wish.messages), *self.wish.labels])
         if finding := self._guard.prompt(asked):
             self._note("prompt refused", finding)
             self.text = self._refuse()
