@@ -41,6 +41,19 @@ def test_every_kind_of_file_gives_the_same_examples() -> None:
         assert {example.id: example.split for example in examples(rows_source(globs=[name]))} == first
 
 
+def test_a_data_set_of_the_hub_gives_the_examples_that_its_file_gives() -> None:
+    write_rows(*labelled(20))
+    found = {example.id: example.split for example in examples(rows_source())}
+    Path("local").mkdir()  # `datasets` reads a folder as it does a name of the hub
+    write_rows(*labelled(20), name="local/train.jsonl")
+    hub = {name: value for name, value in rows_source().items() if name != "globs"}
+    hub |= {"kind": "hub", "dataset": "./local", "revision": None}
+    read = examples(hub)
+    assert {example.id: example.split for example in read} == found
+    assert {example.place for example in read} == {f"./local:{n}" for n in range(1, 21)}
+    assert len(examples({**hub, "records": 7})) == 7
+
+
 def test_a_folder_of_one_s_own() -> None:
     Path("elsewhere").mkdir()
     write_rows(*labelled(3), name="elsewhere/own.jsonl")
