@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fledgling import export, review
+from fledgling import export, keeping, review
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.add_typer(review.app, name="review")
 app.add_typer(export.app, name="export")
+app.add_typer(keeping.app)
 
 
 def main() -> None:
@@ -215,11 +216,29 @@ def chat(
 @app.command()
 def platform(
     check: Annotated[bool, typer.Option("--check", help="Start, wait until all is ready, stop.")] = False,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="SERVICE", help="Become one service, as a container does; see docs/platform.md."),
+    ] = None,
 ) -> None:
     """Start Prefect, MLflow, the review page and the champion's server on this machine, until Ctrl+C."""
+    from fledgling.platform import become
     from fledgling.platform import serve as serve_all
 
-    serve_all(check=check)
+    if only is None:
+        serve_all(check=check)
+    else:
+        become(only)
+
+
+@app.command()
+def status(
+    of: Annotated[str | None, typer.Option(help="prefect, mlflow, review, serve or worker; without: all.")] = None,
+) -> None:
+    """Say how each part of the platform is; exit 1 where one that was asked for is not well."""
+    from fledgling.status import tell_status
+
+    raise typer.Exit(tell_status(of))
 
 
 @app.command()
