@@ -2,27 +2,29 @@
 
 import json
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from tasks.registry import store
 from tasks.stage import STATE, UserError
 
 HOST = "127.0.0.1"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 RUNNING = STATE / "platform.json"  # who serves here, for `doctor`; gone when nobody does
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Where the servers listen, on this machine only. serve: None where there is no champion to serve."""
+    """Where the servers listen."""
 
+    start: int
     prefect: int
     mlflow: int
     review: int
-    serve: int | None
+    serve: int
 
     @property
     def prefect_url(self) -> str:
@@ -37,17 +39,21 @@ class Ports:
         return f"http://{HOST}:{self.review}"
 
     @property
-    def serve_url(self) -> str | None:
-        return None if self.serve is None else f"http://{HOST}:{self.serve}"
+    def serve_url(self) -> str:
+        return f"http://{HOST}:{self.serve}"
+
+    @property
+    def start_url(self) -> str:
+        return f"http://{HOST}:{self.start}"
 
     def named(self) -> Mapping[str, tuple[int, str]]:
         """Each server's port and the environment variable that moves it."""
-        serve = {} if self.serve is None else {"Serve": (self.serve, "FLEDGLING_SERVE_PORT")}
         return {
+            "Start": (self.start, "FLEDGLING_START_PORT"),
             "Prefect": (self.prefect, "FLEDGLING_PREFECT_PORT"),
             "MLflow": (self.mlflow, "FLEDGLING_MLFLOW_PORT"),
             "Review": (self.review, "FLEDGLING_REVIEW_PORT"),
-            **serve,
+            "Serve": (self.serve, "FLEDGLING_SERVE_PORT"),
         }
 
     def urls(self) -> Mapping[str, str]:
@@ -58,11 +64,26 @@ class Ports:
 def ports() -> Ports:
     """The ports that the environment asks for. Raises UserError where one is no port."""
     return Ports(
+        start=_port("FLEDGLING_START_PORT", 8000),
         prefect=_port("FLEDGLING_PREFECT_PORT", 4200),
         mlflow=_port("FLEDGLING_MLFLOW_PORT", 5000),
         review=_port("FLEDGLING_REVIEW_PORT", 8100),
-        serve=_port("FLEDGLING_SERVE_PORT", 8200) if store.has_champion() else None,
+        serve=_port("FLEDGLING_SERVE_PORT", 8200),
     )
+
+
+def bind() -> str:
+    """The address that a server of the platform listens on: this machine's own, or all of a container's."""
+    return os.environ.get("FLEDGLING_PLATFORM_HOST") or HOST
+
+
+def hosts() -> tuple[str, ...]:
+    """Further names by which browsers and other services reach the servers. Raises UserError for what is none."""
+    said = os.environ.get("FLEDGLING_PLATFORM_HOSTS", "")
+    names = tuple(name.strip().lower() for name in said.split(",") if name.strip())
+    if wrong := [name for name in names if not _NAME.fullmatch(name)]:
+        raise UserError(f"FLEDGLING_PLATFORM_HOSTS: {wrong[0]!r} is no host's name; give names with commas, no ports")
+    return names
 
 
 def _port(variable: str, default: int) -> int:

@@ -1,11 +1,16 @@
-"""When the platform is ready: each server answers, the flow is deployed, a worker waits."""
+"""When the platform is ready: each server answers, the flows are deployed, a worker waits."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
+import httpx
+
+from fledgling.platform import champion, watch
 from fledgling.platform.addresses import Ports
-from fledgling.platform.api import DEPLOYMENTS, POOL, answers, has_worker, is_deployed
+from fledgling.platform.api import DEPLOYMENTS, POOL, answers, has_worker, is_deployed, send
 from fledgling.platform.settings import environment
 from flows import process
 from tasks.stage import UserError
@@ -15,21 +20,37 @@ def conditions(wanted: Ports, *, tell: Callable[[str], None]) -> Iterator[Callab
     """What must hold, one thing after the other, until everything is ready."""
     api = f"{wanted.prefect_url}/api"
     yield lambda: answers(f"{api}/health")
-    yield lambda: answers(f"{api}/work_pools/{POOL}")  # made by the worker
+    yield lambda: answers(f"{api}/ready")
     if not is_deployed(api):
-        _deploy(wanted, tell=tell)
+        _deploy(api, environment(wanted, "deploy"), tell=tell)
     yield lambda: is_deployed(api)
     yield lambda: has_worker(api)
     yield lambda: answers(f"{wanted.mlflow_url}/health")
     yield lambda: answers(f"{wanted.review_url}/healthz")
-    if wanted.serve_url is not None:
+    yield lambda: answers(f"{wanted.start_url}/health")
+    if champion.is_there():
         yield lambda: answers(f"{wanted.serve_url}/ready")
 
 
-def _deploy(wanted: Ports, *, tell: Callable[[str], None]) -> None:
+def deploy(wanted: Ports) -> None:
+    """Deploys everything on the server of the environment, as soon as that answers: docker-compose.yml's one shot."""
+    api = os.environ["PREFECT_API_URL"]
+    while not answers(f"{api}/health"):
+        time.sleep(0.5)
+    _deploy(api, environment(wanted, "deploy", alone=True), tell=lambda line: print(line, flush=True))
+
+
+def _deploy(api: str, surroundings: dict[str, str], *, tell: Callable[[str], None]) -> None:
+    try:
+        made = send(api, "POST", "/work_pools/", {"name": POOL, "type": "process", "base_job_template": {}})
+        if made.status_code != httpx.codes.CONFLICT:  # it is there
+            made.raise_for_status()
+        watch.ensure(api)
+    except httpx.HTTPError as error:
+        raise UserError(f"Prefect at {api}: {error}") from None
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     pipe = subprocess.PIPE
-    deploying = process.start(command, extra=environment(wanted), stdout=pipe, stderr=subprocess.STDOUT)
+    deploying = process.start(command, extra=surroundings, stdout=pipe, stderr=subprocess.STDOUT)
     output, _ = deploying.communicate()
     if deploying.returncode != 0:
         for line in filter(str.strip, output.splitlines()):

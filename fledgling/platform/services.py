@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from honcho.manager import Manager
@@ -17,10 +18,11 @@ from fledgling.platform.readiness import conditions
 from flows import process
 from tasks.stage import UserError, end_with_parent
 
-READY_LIMIT_S = 120  # 20 s on two idle cores, 45 on the first start with both cores busy
+READY_LIMIT_S = 300  # some 30 s on two idle cores; 190 at the lowest priority under a load of 16
 STOP_LIMIT_S = 5  # how long a service may take to end when asked
 RUN_STOP_LIMIT_S = 8  # and a pipeline run, which ends its stages first and tells the server
 WORKER_STOP_LIMIT_S = STOP_LIMIT_S + RUN_STOP_LIMIT_S + 2
+MESSAGE_LIMIT_S = 1  # until the message of an end has come
 _PR_SET_CHILD_SUBREAPER = 36
 _STOPPING = {signal.SIGINT, signal.SIGTERM}
 
@@ -53,7 +55,8 @@ def _adopt_what_is_left() -> None:
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        ctypes.CDLL(None).prctl(MESSAGE_LIMIT_S = 1  # until the message of an end has come
+_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _end_children() -> None:
@@ -81,8 +84,9 @@ class _Lines(Printer):  # type: ignore[misc]
 class Services(Manager):  # type: ignore[misc]
     """Honcho's manager, which moreover says when everything is ready, and why it stopped."""
 
-    def __init__(self, wanted: Ports, *, check: bool) -> None:
+    def __init__(self, wanted: Ports, *, check: bool, greeting: Sequence[str]) -> None:
         super().__init__(_Lines(sys.stdout))
+        self._greeting = greeting
         self.failure: str | None = None
         self._ports = wanted
         self._check = check
@@ -115,6 +119,7 @@ class Services(Manager):  # type: ignore[misc]
             self._procmgr.terminate(worker["pid"])
 
     def _all_stopped(self) -> bool:
+        self._notice_the_dead()
         waited = time.monotonic() - self._asked_at if self._terminating else 0.0
         gone = "returncode" in self._processes["worker"]
         if self._terminating and not self._servers_asked and (gone or waited > WORKER_STOP_LIMIT_S):
@@ -122,6 +127,15 @@ class Services(Manager):  # type: ignore[misc]
             self._killall()
         stopped: bool = super()._all_stopped()
         return stopped
+
+    def _notice_the_dead(self) -> None:
+        """A service that was ended from outside (SIGTERM to the whole group, kill -9) sends no message of its end."""
+        for found in self._processes.values():
+            if "returncode" in found or found["process"].is_alive():
+                continue
+            gone_at = found.setdefault("gone_at", time.monotonic())
+            if time.monotonic() - gone_at > MESSAGE_LIMIT_S:
+                found["returncode"] = found["process"].exitcode
 
     def _system_print(self, data: str) -> None:
         if "sending SIGTERM" not in data:
@@ -147,6 +161,8 @@ class Services(Manager):  # type: ignore[misc]
         if self._terminating:
             return
         self._tell("  ".join(f"{name} {url}" for name, url in self._ports.urls().items()))
+        for line in self._greeting:
+            self._tell(line)
         if self._check:
             self._tell(f"all ready after {time.monotonic() - started:.0f} s")
             self._stop()

@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
-
-from fledgling.platform.api import NAMES, POOL, answers
+from fledgling.platform.api import NAMES, POOL, answers, send
+from fledgling.platform.watch import DIED
 
 GOES_ON = ("release",)
 
@@ -31,26 +30,29 @@ def close_dead_runs(api: str) -> None:
     crashed = {"type": "CRASHED", "name": "Crashed", "message": "The platform was stopped while this ran."}
     again = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": crashed["message"]}
     asked = {"deployments": {"name": {"any_": list(GOES_ON)}}}
-    resumable = {deployment["id"] for deployment in _post(f"{api}/deployments/filter", asked)}
+    resumable = {deployment["id"] for deployment in _post(api, "/deployments/filter", asked)}
     for run in _unfinished(api):
         is_cancelled = run["state_type"] == "CANCELLING"
         goes_on = run["deployment_id"] in resumable and not is_cancelled
-        wanted = {"state": again if goes_on else crashed, "force": is_cancelled}
-        _post(f"{api}/flow_runs/{run['id']}/set_state", wanted)
+        if run["state_type"] == "CRASHED" and not goes_on:
+            continue
+        wanted = {"state": again if goes_on else crashed, "force": is_cancelled or run["state_type"] == "CRASHED"}
+        _post(api, f"/flow_runs/{run['id']}/set_state", wanted)
         told = "goes on" if goes_on else "closed as crashed"
         sys.stdout.write(f"run {run['name']}: was stopped with the platform, {told}\n")
 
 
 def _unfinished(api: str) -> list[dict[str, Any]]:
-    states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+    """Runs that nobody ended, and those that the server itself gave up."""
+    states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING", "CRASHED"]}}
     asked = {"deployments": {"name": {"any_": list(NAMES)}}, "flow_runs": {"state": states}}
-    return list(_post(f"{api}/flow_runs/filter", asked))
+    found = _post(api, "/flow_runs/filter", asked)
+    return [run for run in found if run["state_type"] != "CRASHED" or run["state"]["message"] == DIED]
 
 
-def _post(url: str, body: Mapping[str, Any]) -> Any:
-    """Sends JSON to the Prefect server, with the token that it asks of pages and programs alike."""
-    api = url.partition("/api/")[0] + "/api"
-    client = f"fledgling-{os.getpid()}"
-    token = httpx.get(f"{api}/csrf-token", params={"client": client}, timeout=30).raise_for_status().json()["token"]
-    headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": client}
-    return httpx.post(url, json=body, headers=headers, timeout=30).raise_for_status().json()
+def _post(api: str, path: str, body: Mapping[str, Any]) -> Any:
+    return send(api, "POST", path, body).raise_for_status().json()
+
+
+if __name__ == "__main__":
+    work()

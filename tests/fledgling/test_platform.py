@@ -15,6 +15,7 @@ import psutil
 import pytest
 import yaml
 
+from fledgling.platform import logins
 from fledgling.platform.api import DEPLOYMENTS
 from flows.local import free_port
 from tests.e2e.workspace import wait_for
@@ -46,7 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment() -> dict[str, str]:
     """Ports that nobody uses, and nothing of the machine's own Prefect or MLflow."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-    free = {f"FLEDGLING_{name}_PORT": str(free_port()) for name in ("PREFECT", "MLFLOW", "REVIEW")}
+    free = {f"FLEDGLING_{name}_PORT": str(free_port()) for name in ("START", "PREFECT", "MLFLOW", "REVIEW", "SERVE")}
     return {**kept, **free, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
 
 
@@ -75,9 +76,9 @@ def serve(project: Path, environment: dict[str, str], tmp_path: Path) -> Iterato
     def start() -> tuple[subprocess.Popen[bytes], Path]:
         with lines.open("wb") as out:
             started.append(subprocess.Popen(command(), cwd=project, env=environment, stdout=out, stderr=out))
-        ready = f"Prefect http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}  MLflow http://"
+        ready = f"  Prefect http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}  MLflow http://"
         wait_for(
-            lambda: ready in lines.read_text() or started[0].poll() is not None, limit_s=150, what="ready", every_s=0.2
+            lambda: ready in lines.read_text() or started[0].poll() is not None, limit_s=320, what="ready", every_s=0.2
         )
         assert ready in lines.read_text()
         return started[0], lines
@@ -91,12 +92,17 @@ def serve(project: Path, environment: dict[str, str], tmp_path: Path) -> Iterato
 
 
 @pytest.mark.server
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 def test_check_starts_everything_and_leaves_nothing(project: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(command("--check"), cwd=project, env=environment, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(command("--check"), cwd=project, env=environment, capture_output=True, text=True, timeout=380)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all ready after" in done.stdout
     assert "deployed pipeline/pipeline, " in done.stdout
+    secrets = project / "var" / "secrets.env"
+    assert secrets.stat().st_mode & 0o777 == 0o600
+    made = logins.kept(secrets)
+    assert set(made) == set(logins.NAMES)
+    assert f"MLflow asks for: user admin, password {made[logins.MLFLOW_PASSWORD]}" in done.stdout
     assert left_behind(project) == []
     assert (project / "var" / "prefect" / "prefect.db").exists()
     assert (project / "var" / "mlflow" / "mlflow.db").exists()
@@ -105,24 +111,28 @@ def test_check_starts_everything_and_leaves_nothing(project: Path, environment: 
 
 
 @pytest.mark.server
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 def test_the_servers_are_as_told(serve: Callable[[], Any], environment: dict[str, str], project: Path) -> None:
     process, lines = serve()
     prefect = f"http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}/api"
     mlflow = f"http://127.0.0.1:{environment['FLEDGLING_MLFLOW_PORT']}"
-    deployment = httpx.get(f"{prefect}/deployments/name/pipeline/pipeline").json()
+    made = logins.kept(project / "var" / "secrets.env")
+    user, _, password = made[logins.PREFECT].partition(":")
+    deployment = httpx.get(f"{prefect}/deployments/name/pipeline/pipeline", auth=(user, password)).json()
     assert deployment["work_pool_name"] == "fledgling"
     assert deployment["global_concurrency_limit"]["limit"] == 1
     assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE"
     assert [schedule["active"] for schedule in deployment["schedules"]] == [False]
     step = {"prefect.deployments.steps.set_working_directory": {"directory": str(project)}}
     assert deployment["pull_steps"] == [step]
-    settings = httpx.get(f"{prefect}/admin/settings").json()
+    settings = httpx.get(f"{prefect}/admin/settings", auth=(user, password)).json()
     assert settings["server"]["analytics_enabled"] is False
     assert settings["results"]["default_serializer"] == "json"
     evil = {"Host": "evil.example"}
     assert httpx.get(f"{mlflow}/api/2.0/mlflow/experiments/get?experiment_id=0", headers=evil).status_code == 403
-    assert httpx.post(f"{prefect}/flows/", json={"name": "forged"}).status_code == 403  # no CSRF token
+    forged = httpx.post(f"{prefect}/flows/", json={"name": "forged"}, auth=(user, password))
+    assert forged.status_code == 403  # no CSRF token
+    assert all(secret not in lines.read_text() for secret in made.values() if secret != "admin")
     open_to_all = [
         connection.laddr
         for found in left_behind(project)
@@ -144,21 +154,23 @@ def test_a_run_ends_with_the_platform(
 ) -> None:
     process, _ = serve()
     (project / "started").unlink(missing_ok=True)
-    _start_a_run(f"http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}/api")
+    made = logins.kept(project / "var" / "secrets.env")
+    _start_a_run(f"http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}/api", login=made[logins.PREFECT])
     wait_for((project / "started").exists, limit_s=120, what="the worker runs the stage", every_s=0.2)
     process.send_signal(ending)
-    assert process.wait(60) == (0 if ending == signal.SIGINT else -signal.SIGKILL)
+    assert process.wait(120) == (0 if ending == signal.SIGINT else -signal.SIGKILL)
     wait_for(lambda: left_behind(project) == [], limit_s=60, what="no process left", every_s=0.2)
 
 
-def _start_a_run(api: str) -> None:
-    """Asks for a run of the deployment as the pages do: with a CSRF token."""
-    client = "test"
-    token = httpx.get(f"{api}/csrf-token", params={"client": client}).json()["token"]
-    headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": client}
-    deployment = httpx.get(f"{api}/deployments/name/pipeline/pipeline").json()["id"]
-    body = {"parameters": {"registered": False}, "state": {"type": "SCHEDULED", "message": "by a test"}}
-    made = httpx.post(f"{api}/deployments/{deployment}/create_flow_run", json=body, headers=headers)
+def _start_a_run(api: str, *, login: str) -> None:
+    """Asks for a run of the deployment as the pages do: with the login and a CSRF token."""
+    user, _, password = login.partition(":")
+    with httpx.Client(base_url=api, auth=(user, password), timeout=30) as client:
+        token = client.get("/csrf-token", params={"client": "test"}).json()["token"]
+        headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "test"}
+        deployment = client.get("/deployments/name/pipeline/pipeline").json()["id"]
+        body = {"parameters": {"registered": False}, "state": {"type": "SCHEDULED", "message": "by a test"}}
+        made = client.post(f"/deployments/{deployment}/create_flow_run", json=body, headers=headers)
     assert made.status_code in (200, 201), made.text
 
 
