@@ -55,8 +55,7 @@ def _adopt_what_is_left() -> None:
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(MESSAGE_LIMIT_S = 1  # until the message of an end has come
-_PR_SET_CHILD_SUBREAPER, 1)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _end_children() -> None:
