@@ -104,8 +104,9 @@ class Platform:
 @contextlib.contextmanager
 def platform_of(workspace: Workspace, log: Path) -> Iterator[Platform]:
     """`fledgling platform` in the workspace, on free ports, until the block ends; its lines go into `log`."""
-    ports = dict(zip(("PREFECT", "MLFLOW", "REVIEW"), _free_ports(3), strict=True))
-    own = {f"FLEDGLING_{name}_PORT": str(port) for name, port in ports.items()}
+    names = ("START", "PREFECT", "MLFLOW", "REVIEW", "SERVE")
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    own = {f"FLEDGLING_{name}_PORT": str(port) for name, port in ports.items()} | {"FLEDGLING_PLATFORM_OPEN": "true"}
     environment = workspace.environment(own)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as lines:
