@@ -74,7 +74,8 @@ def digits(metric: str) -> int:
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
     """The table as people read it: a row a task and system, the headline figure first."""
-    return "\n".join(["# Tasks beside their baselines", "", *_summary(verdicts), "", *_details(verdicts)]) + "\n"
+    lines = ["# Tasks beside their baselines", "", *_summary(verdicts), "", *_details(verdicts), *_notes(verdicts)]
+    return "\n".join(lines) + "\n"
 
 
 def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -96,6 +97,13 @@ def _details(verdicts: Sequence[Verdict]) -> Iterator[str]:
         for name in ranked(verdict):
             told = "; ".join(f"{metric} {_told(metric, value)}" for metric, value in verdict.scores[name].items())
             yield f"| {verdict.task} | {name} | {told} |"
+
+
+def _notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """What a figure's name does not say."""
+    if any("meteor" in found for verdict in verdicts for found in verdict.scores.values()):
+        yield ""
+        yield "METEOR matches exact words and stems, and synonyms only where `evaluate.tasks.wordnet` names a WordNet."
 
 
 def ranked(verdict: Verdict) -> list[str]:

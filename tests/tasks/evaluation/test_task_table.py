@@ -59,6 +59,13 @@ def test_the_table_marks_what_is_lost_and_shows_everybody_the_best_first() -> No
     assert verdict(0.7, 0.8).line() == ("feelings: loses; macro_f1 0.700 [0.680, 0.720], tfidf 0.800 [0.780, 0.820]")
 
 
+def test_beside_meteor_stands_what_it_matches() -> None:
+    note = "METEOR matches exact words and stems, and synonyms only where `evaluate.tasks.wordnet` names a WordNet.\n"
+    told = markdown([verdict(0.2, 0.1, metric="rouge_l", lead3={"rouge_l": near(0.1), "meteor": near(0.2)})])
+    assert told.endswith(f" |\n\n{note}")
+    assert "METEOR" not in markdown([verdict(0.7, 0.8)])
+
+
 def test_the_plot_has_shares_of_the_best_there_can_be() -> None:
     rows = list(csv.DictReader(plot([verdict(40.0, 30.0, metric="chrf")]).splitlines()))
     assert [(row["name"], row["by"], float(row["share"])) for row in rows] == [
