@@ -41,7 +41,7 @@ def become(service: str) -> None:
     if service not in NEEDS:
         raise UserError(f"--only {service}: there is no such service; allowed: {', '.join(NEEDS)}")
     wanted = ports()
-    logins.take(make=False)
+    logins.take([name for name in NEEDS[service] if name in logins.NAMES])
     if service == "deploy":
         readiness.deploy(wanted)
         return

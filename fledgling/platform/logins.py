@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,8 +31,8 @@ def is_open() -> bool:
     return said == "true"
 
 
-def take(*, make: bool) -> bool:
-    """Puts every login into the environment; whether some were made now. An open platform has none.
+def take(names: Sequence[str] = NAMES, *, make: bool = False) -> bool:
+    """Puts logins into the environment; whether some were made now. An open platform has none.
 
     make: those that are nowhere are made and kept. Raises UserError where one is too weak, missing, or read by others.
     """
@@ -40,8 +40,9 @@ def take(*, make: bool) -> bool:
         for name in NAMES:
             os.environ.pop(name, None)
         return False
-    found = {**kept(), **{name: os.environ[name] for name in NAMES if os.environ.get(name)}}
-    made = {name: value for name, value in _new().items() if name not in found}
+    given = {name: os.environ[name] for name in names if os.environ.get(name)}
+    found = {name: value for name, value in kept().items() if name in names} | given
+    made = {name: value for name, value in _new().items() if name in names and name not in found}
     if made and not make:
         raise UserError(f"{', '.join(made)}: not set; `fledgling init-env` writes a .env with all of them")
     for name, value in found.items():

@@ -83,6 +83,7 @@ def _own(wanted: Ports) -> dict[str, str]:
         "FLEDGLING_REVIEW_HOSTS": os.environ.get("FLEDGLING_REVIEW_HOSTS") or ",".join(("localhost", *hosts())),
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
+        "PREFECT_UI_API_URL": "/api",  # by whatever name the browser reaches it
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # SQLite: a service waits for another's writing
         "PREFECT_WORKER_WEBSERVER_HOST": HOST,
