@@ -9,9 +9,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, Response
 
-from apps.review import events, owner, pages
+from apps.review import events, owner, pages, questions
 from apps.review.access import Gate, NotJoined, Refused
 from apps.review.look import STATIC, VersionedFiles, page, page_version
+from apps.review.models import Models
 from apps.review.protection import AddressLimit, BodyLimit, Headers, Limits, too_many
 from apps.review.service import Service, TooMany
 from apps.review.settings import Settings
@@ -40,9 +41,16 @@ def create_app(settings: Settings, database: Database, params: ReviewParams, rub
         ],
     )  # fmt: skip
     app.state.service = Service(
-        settings=settings, database=database, params=params, rubric=rubric, gate=Gate(settings), limits=limits
+        settings=settings,
+        database=database,
+        params=params,
+        rubric=rubric,
+        gate=Gate(settings),
+        limits=limits,
+        models=Models(address=settings.models, key=settings.models_key),
     )
     app.include_router(pages.router)
+    app.include_router(questions.router)
     app.include_router(owner.router)
     app.mount("/static", VersionedFiles(page_version(), directory=STATIC))
     _say_errors_plainly(app)

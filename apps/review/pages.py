@@ -109,7 +109,7 @@ def take_answer(service: Served, visit: Changing, sent: Annotated[Sent, Form()])
     def store(session: Session, reviewer: Reviewer) -> None:
         answer(session, reviewer, sent.submission, rubric=service.rubric, now=now())
 
-    return _stored(service, visit, sent, store)
+    return stored(service, visit, sent, store)
 
 
 @router.post("/skips")
@@ -119,7 +119,7 @@ def take_skip(service: Served, visit: Changing, sent: Annotated[Sent, Form()]) -
     def store(session: Session, reviewer: Reviewer) -> None:
         skip(session, reviewer, sent.submission, params=service.params, now=now())
 
-    return _stored(service, visit, sent, store)
+    return stored(service, visit, sent, store)
 
 
 @router.post("/undo")
@@ -131,16 +131,16 @@ def take_back(service: Served, visit: Changing, sent: Annotated[Undoing, Form()]
             session, reviewer, nonce=sent.nonce, params=service.params, rubric=service.rubric, now=now()
         )  # fmt: skip
 
-    return _stored(service, visit, sent, store)
+    return stored(service, visit, sent, store)
 
 
 @router.post("/cards")
 def more_cards(service: Served, visit: Changing, sent: Annotated[Holding, Form()]) -> Response:
     """The next cards without an answer: where there was none a while ago."""
-    return _stored(service, visit, sent, lambda session, reviewer: None)
+    return stored(service, visit, sent, lambda session, reviewer: None)
 
 
-def _stored(
+def stored(
     service: Service, visit: Visit, sent: Holding, store: Callable[[Session, Reviewer], Card | None]
 ) -> Response:
     """Stores, then gives the cards that the page has not yet; what is refused is told, with the cards as they are."""

@@ -14,6 +14,7 @@ MOST_BODY_BYTES = 100_000
 OF_A_SESSION = (RateLimitItemPerSecond(20), RateLimitItemPerMinute(600))
 OF_AN_ADDRESS = (RateLimitItemPerSecond(200), RateLimitItemPerMinute(6_000))
 JOINS_OF_AN_ADDRESS = (RateLimitItemPerMinute(120),)  # fifty people of one office who all begin now
+QUESTIONS_OF_A_SESSION = (RateLimitItemPerMinute(12),)  # each is two replies of a model
 AGAIN_AFTER_S = 2
 
 HEADERS: Mapping[str, str] = {
@@ -44,6 +45,9 @@ class Limits:
 
     async def allows_join(self, address: str) -> bool:
         return await self._allows(JOINS_OF_AN_ADDRESS, "join", address)
+
+    async def allows_question(self, key: str) -> bool:
+        return await self._allows(QUESTIONS_OF_A_SESSION, "question", key)
 
     async def _allows(self, limits: Sequence[RateLimitItem], *key: str) -> bool:
         if self._limiter is None:

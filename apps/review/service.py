@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from apps.review.access import CSRF_HEADER, Gate, Visit
+from apps.review.models import Models
 from apps.review.protection import Limits
 from apps.review.settings import Settings
 from tasks.judging.rubric import Rubric
@@ -27,6 +28,7 @@ class Service:
     params: ReviewParams
     rubric: Rubric
     gate: Gate
+    models: Models
     limits: Limits = field(default_factory=Limits)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from pathlib import Path
 from tasks.stage import STATE, UserError
 
 SECRET, HOSTS, PORT, HTTPS = (f"FLEDGLING_REVIEW_{name}" for name in ("SECRET", "HOSTS", "PORT", "HTTPS"))
+MODELS, MODELS_PORT, MODELS_KEYS = (f"FLEDGLING_SERVE_{name}" for name in ("ADDRESS", "PORT", "KEYS"))
 LOOPBACK = "127.0.0.1"
 OWN_HOSTS = (LOOPBACK, "localhost", "[::1]")
 LEAST_SECRET = 32  # characters
 DEFAULT_PORT = 8100
+MODELS_DEFAULT_PORT = 8200  # of `fledgling serve`
+ADDRESS = re.compile(r"https?://[^\s/?#]+(/v1)?/?")
 SECRET_FILE = STATE / "review" / "secret"
 
 
@@ -29,6 +33,8 @@ class Settings:
     secret: str
     prefect_api: str | None  # None: nobody is told that a batch is full
     prefect_auth: str | None  # user:password of the Prefect server
+    models: str  # the address of the server that answers reviewers' own questions, without a slash at the end
+    models_key: str | None
 
     @property
     def address(self) -> str:
@@ -65,6 +71,8 @@ def load_settings(
         secret=secret or _kept_secret(secret_file),
         prefect_api=environment.get("PREFECT_API_URL") or None,
         prefect_auth=environment.get("PREFECT_API_AUTH_STRING") or None,
+        models=_models(environment),
+        models_key=environment.get(MODELS_KEYS, "").partition(",")[0].strip() or None,
     )
 
 
@@ -92,6 +100,16 @@ def port_of(said: str, *, name: str, default: int) -> int:
     if not said.isdecimal() or not 0 < int(said) < 65_536:
         raise UserError(f"{name} is {said!r}; allowed: 1 to 65535")
     return int(said)
+
+
+def _models(environment: Mapping[str, str]) -> str:
+    """Where the models are served: on this machine, where nothing is said."""
+    if not (said := environment.get(MODELS, "")):
+        port = port_of(environment.get(MODELS_PORT, ""), name=MODELS_PORT, default=MODELS_DEFAULT_PORT)
+        return f"http://{LOOPBACK}:{port}"
+    if not ADDRESS.fullmatch(said):
+        raise UserError(f"{MODELS} is {said!r}; allowed: an address such as http://{LOOPBACK}:{MODELS_DEFAULT_PORT}")
+    return said.rstrip("/").removesuffix("/v1")
 
 
 def _is_https(said: str) -> bool:

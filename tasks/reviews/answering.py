@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
@@ -18,7 +18,7 @@ from tasks.reviews.cards import Card, card, one, part_of, sides
 from tasks.reviews.chains import in_force
 from tasks.reviews.decisions import SKIP_REASONS, decision_of
 from tasks.reviews.kinds import Action, Values
-from tasks.reviews.leasing import TICK
+from tasks.reviews.leasing import before_others
 from tasks.reviews.params import ReviewParams
 from tasks.reviews.tables import Annotation, Assignment, Batch, Exported, Item, Reviewer
 from tasks.stage import UserError
@@ -280,17 +280,10 @@ def _take_back(
     """Makes the card of an annotation the first that the reviewer holds, and adds the row that supersedes it."""
     assignment = last.assignment
     was_freed = last.action == "skip" and assignment.purpose == "ordinary"
-    until = _before_others(session, reviewer, params=params, now=now)
+    until = before_others(session, reviewer, params=params, now=now)
     _change(session, _LEASE_SKIPPED if was_freed else _LEASE_AGAIN, assignment, reviewer, until=until, now=now)
     taken_back = Submission(assignment=assignment.id, nonce=nonce, said={}, milliseconds=0, page_version="")
     _append(session, assignment, reviewer, taken_back, action="undo", decision={}, now=now)
     if last.action == "skip":
         _set_aside(session, assignment.item_id, params=params, now=now)
     return card(assignment, rubric=rubric)
-
-
-def _before_others(session: Session, reviewer: Reviewer, *, params: ReviewParams, now: datetime) -> datetime:
-    """A lease's end that puts it before the reviewer's others (their order is that of the ends)."""
-    held = (Assignment.reviewer_id == reviewer.id, Assignment.done_at.is_(None), Assignment.lease_until >= now)
-    first = session.scalar(select(func.min(Assignment.lease_until)).where(*held))
-    return first - TICK if first else now + timedelta(seconds=params.lease_s)

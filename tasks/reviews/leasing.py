@@ -105,6 +105,13 @@ def deal(session: Session, reviewer: Reviewer, *, count: int, params: ReviewPara
     return [*numbers, *dealing.new(count - len(numbers), until=until)]
 
 
+def before_others(session: Session, reviewer: Reviewer, *, params: ReviewParams, now: datetime) -> datetime:
+    """A lease's end that puts it before the reviewer's others (their order is that of the ends)."""
+    held = (Assignment.reviewer_id == reviewer.id, _WAITS, Assignment.lease_until >= now)
+    first = session.scalar(select(func.min(Assignment.lease_until)).where(*held))
+    return first - TICK if first else now + timedelta(seconds=params.lease_s)
+
+
 def open_batches(session: Session) -> Sequence[Batch]:
     """Those of which something is handed out, the first published first."""
     return session.scalars(_OPEN_BATCHES).all()

@@ -25,6 +25,14 @@ class QualityParams(Params):
     confidence: float = Field(gt=0.5, lt=1)
 
 
+class QuestionParams(Params):
+    """How two models that are served answer a reviewer's own question."""
+
+    temperature: float = Field(ge=0, le=2)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(ge=1)
+
+
 class ReviewParams(Params):
     """How a batch is made, handed out and measured."""
 
@@ -41,6 +49,7 @@ class ReviewParams(Params):
     most_skips: int = Field(ge=1)  # so many people skipped it: set aside for the owner
     cluster_jaccard: float = Field(gt=0, le=1)  # of word shingles: prompts this near are one cluster
     seed: int = Field(ge=0)
+    question: QuestionParams
     quality: QualityParams
 
     @model_validator(mode="after")

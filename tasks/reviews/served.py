@@ -1,4 +1,4 @@
-"""Replies of the chat as items: of a thumb a rating, of two compared replies a choice, of what was sent a correction.
+"""Replies of the server as items: of a thumb a rating, of two compared replies a choice, of what was sent a correction.
 
 They go into a batch that grows until it holds `review.batch_items` of them, each shown to one person. What somebody
 in the chat said is kept as what was said before (`judge`) and never learnt from: the reviewer's decision is.
@@ -66,9 +66,14 @@ def judged(reply: Reply) -> Answer:
     """A reply as judges know it: what was asked last, after what was said before."""
     prompt, document = asked(reply)
     return Answer(
-        prompt_id=short_hash([SERVED, prompt, document]), kind=task_of(prompt, reply.settings), prompt=prompt,
+        prompt_id=prompt_id(prompt, document), kind=task_of(prompt, reply.settings), prompt=prompt,
         answer=kept(reply.reply), by=MODEL, document=document,
     )  # fmt: skip
+
+
+def prompt_id(prompt: str, document: str = "") -> str:
+    """The id of the prompt that asks this, after what was said before."""
+    return short_hash([SERVED, prompt, document])
 
 
 def asked(reply: Reply) -> tuple[str, str]:

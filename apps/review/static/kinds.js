@@ -1,4 +1,4 @@
-// The four kinds of card. Each: begin(form, changed) sets it up from form.state (of a draft, or undefined) and calls
+// The four kinds of card, and a question of the reader's own. Each: begin(form, changed) sets it up from form.state (of a draft, or undefined) and calls
 // changed(state) after each step; said(form, submitter) is what is sent, null while it is not whole.
 
 const button = (form, name) => form.querySelector(`[data-do=${name}]`);
@@ -151,4 +151,18 @@ function fit(text) {
   text.rows = Math.max(8, lines + 1); // where the browser does not know field-sizing
 }
 
-export const KINDS = { choice, ranking, rating, correction };
+const question = {
+  begin(form, changed) {
+    const text = form.elements.text;
+    const show = () => (submit(form).disabled = !text.value.trim());
+    text.addEventListener("input", () => {
+      show();
+      changed(text.value);
+    });
+    if (form.state !== undefined) text.value = form.state;
+    show();
+  },
+  said: (form) => (form.elements.text.value.trim() ? { text: form.elements.text.value } : null),
+};
+
+export const KINDS = { choice, ranking, rating, correction, question };

@@ -2,6 +2,7 @@
 // One decision at a time: the page moves on when the server has said that the row is there.
 
 const WAITS_MS = [400, 800, 1600, 3200, 6400];
+const ANSWERED_WITHIN_MS = 120_000; // by two models; all else in htmx's own time
 const KEPT_FOR_LATER = [401, 403]; // the session has ended: sent when the person is back
 
 function nonce() {
@@ -16,6 +17,9 @@ export class Outbox {
     this.tries = 0;
     this.entry = JSON.parse(sessionStorage.getItem(name));
     document.body.addEventListener("htmx:afterRequest", (event) => this.#answered(event.detail));
+    document.body.addEventListener("htmx:configRequest", ({ detail }) => {
+      if (detail.path === "/questions") detail.timeout = ANSWERED_WITHIN_MS;
+    });
     addEventListener("online", () => this.#again());
   }
 

@@ -14,6 +14,7 @@ const stopwatch = new Stopwatch();
 const outbox = new Outbox(`outbox:${document.body.dataset.reviewer}`, { held, stored, waiting, refused });
 
 const card = () => desk.querySelector("form.card");
+const isAsking = () => card()?.dataset.kind === "question";
 const order = () => $("#next").dataset.order.split(" ").filter(Boolean);
 
 function held() {
@@ -76,13 +77,23 @@ function send(path, said) {
   busy(true);
 }
 
+function ask(said) {
+  outbox.put("/questions", said);
+  keep(card(), 0);
+  busy(true);
+  tell("Two models are answering…");
+}
+
 function busy(isBusy) {
   desk.setAttribute("aria-busy", String(isBusy));
 }
 
 function stored() {
+  const { told } = $("#next").dataset;
   busy(false);
-  tell($("#next").dataset.told);
+  tell(told);
+  if (isAsking() && told) return; // nothing came of the question: it stays to be asked again
+  if (isAsking()) keepDraft(card().dataset.assignment, {});
   showFirst();
 }
 
@@ -100,6 +111,7 @@ desk.addEventListener("submit", (event) => {
   event.preventDefault();
   const said = KINDS[card().dataset.kind].said(card(), event.submitter);
   if (said === null || outbox.isBusy || stopwatch.sinceShown < TOO_SOON_MS) return;
+  if (isAsking()) return ask(said);
   if (event.submitter) event.submitter.dataset.chosen = "";
   desk.querySelector(`.answer[data-side="${said.side}"]`)?.setAttribute("data-chosen", "");
   send("/answers", said);
@@ -117,7 +129,9 @@ $("#undo").addEventListener("click", () => {
 });
 
 $("#skip").addEventListener("click", () => {
-  if (!outbox.isBusy && card()) open("#reasons");
+  if (outbox.isBusy || !card()) return;
+  if (isAsking()) leave();
+  else open("#reasons");
 });
 
 $("#reasons").addEventListener("click", (event) => {
@@ -127,9 +141,24 @@ $("#reasons").addEventListener("click", (event) => {
   send("/skips", { reason });
 });
 
+$("#ask").addEventListener("click", () => {
+  if (outbox.isBusy || isAsking()) return;
+  if (card()) keep(card());
+  show($("#question"));
+  desk.querySelector("textarea").focus();
+});
+
 $("#help").addEventListener("click", () => open("#keys"));
 
+function leave() {
+  if (outbox.isBusy) return;
+  keep(card());
+  tell("");
+  showFirst();
+}
+
 desk.addEventListener("click", (event) => {
+  if (event.target.closest("[data-do=leave]")) leave();
   if (event.target.closest("#look")) htmx.ajax("POST", "/cards", { values: { holding: "" }, swap: "none" }).then(showFirst);
 });
 

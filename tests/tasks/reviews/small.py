@@ -12,7 +12,7 @@ from tasks.reviews import answering, leasing, reviewers
 from tasks.reviews.answering import Receipt, Submission
 from tasks.reviews.cards import Card, cards
 from tasks.reviews.kinds import Kind
-from tasks.reviews.params import QualityParams, ReviewParams
+from tasks.reviews.params import QualityParams, QuestionParams, ReviewParams
 from tasks.reviews.tables import Assignment, Batch, Generation, Item, Prompt, Reviewer, Shown
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -36,6 +36,7 @@ PARAMS = ReviewParams(
     most_skips=2,
     cluster_jaccard=0.5,
     seed=0,
+    question=QuestionParams(temperature=0.7, top_p=0.95, max_tokens=24),
     quality=QualityParams(
         min_gold_agreement=0.7,
         min_gold=5,
