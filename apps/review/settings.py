@@ -12,7 +12,7 @@ from pathlib import Path
 from tasks.stage import STATE, UserError
 
 SECRET, HOSTS, PORT, HTTPS = (f"FLEDGLING_REVIEW_{name}" for name in ("SECRET", "HOSTS", "PORT", "HTTPS"))
-MODELS, MODELS_PORT, MODELS_KEYS = (f"FLEDGLING_SERVE_{name}" for name in ("ADDRESS", "PORT", "KEYS"))
+MODELS, MODELS_PORT, MODELS_KEYS = (f"FLEDGLING_SERVE_{name}" for name in ("URL", "PORT", "KEYS"))
 LOOPBACK = "127.0.0.1"
 OWN_HOSTS = (LOOPBACK, "localhost", "[::1]")
 LEAST_SECRET = 32  # characters

@@ -17,7 +17,7 @@ _MLFLOW_CLIENT = (logins.MLFLOW_USER, logins.MLFLOW_PASSWORD)
 NEEDS: Mapping[str, tuple[str, ...]] = {  # of what is secret
     "prefect": (logins.PREFECT, PREFECT_STORE),
     "mlflow": (*_MLFLOW_CLIENT, logins.MLFLOW_KEY, MLFLOW_STORE),
-    "review": (logins.PREFECT, logins.REVIEW, REVIEW_STORE),
+    "review": (logins.PREFECT, logins.REVIEW, logins.SERVE, REVIEW_STORE),
     "serve": (*_MLFLOW_CLIENT, logins.SERVE, REVIEW_STORE),
     "worker": (logins.PREFECT, *_MLFLOW_CLIENT, logins.SERVE, REVIEW_STORE),
     "start": (logins.PREFECT,),

@@ -146,7 +146,7 @@ def prepared(folder: Path, *, port: int | None = None, **params: Any) -> Served:
         "FLEDGLING_REVIEW_SECRET": SECRET,
         "FLEDGLING_REVIEW_PORT": str(port or free_port()),
         "FLEDGLING_REVIEW_DATABASE": f"sqlite:///{folder / 'review.db'}",
-        "FLEDGLING_SERVE_ADDRESS": f"http://127.0.0.1:{free_port()}",  # nobody answers there
+        "FLEDGLING_SERVE_URL": f"http://127.0.0.1:{free_port()}",  # nobody answers there
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("FLEDGLING_", "PREFECT_"))}
     return Served(

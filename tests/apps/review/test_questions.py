@@ -54,7 +54,7 @@ def opening(page_server: PageServer, tmp_path: Path) -> Opening:
     def opening(models: str, *, address: str = "", **environment: str) -> Iterator[tuple[Served, Database]]:
         served = prepared(tmp_path, question=SETTINGS)
         served = over(served, address or served.environment["FLEDGLING_REVIEW_DATABASE"])
-        asks = {"FLEDGLING_SERVE_ADDRESS": models, **environment}
+        asks = {"FLEDGLING_SERVE_URL": models, **environment}
         served = replace(served, environment={**served.environment, **asks})
         with open_database(served.environment["FLEDGLING_REVIEW_DATABASE"]) as database:
             fill(database, [Filling(kind="choice")] * 3)
