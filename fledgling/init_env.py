@@ -11,7 +11,7 @@ from tasks.stage import UserError
 FILE, TEMPLATE = Path(".env"), Path(".env.example")
 FOLDERS = (Path("var"), Path(".dvc/cache"))  # mounted over in containers: made by Docker they were root's
 CONTAINER_ID = 1000  # of user and group, where root makes the file: nothing in a container runs as root
-_OPEN = re.compile(r"([A-Z][A-Z0-9_]*)=\n")
+_OPEN = re.compile(r"^([A-Z][A-Z0-9_]*)=\n", re.MULTILINE)
 
 
 def _word() -> str:
