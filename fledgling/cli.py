@@ -21,9 +21,11 @@ app.add_typer(keeping.app)
 
 def main() -> None:
     """Runs the command; a mistake of the user's is one line and a non-zero exit code."""
+    from fledgling import logins
     from tasks.stage import UserError
 
     try:
+        logins.lend()
         app()
     except UserError as error:
         sys.exit(f"fledgling: {error}")

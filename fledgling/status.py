@@ -6,7 +6,8 @@ import os
 import typer
 
 from apps.start import parts
-from fledgling.platform import addresses, logins
+from fledgling import logins
+from fledgling.platform import addresses
 from tasks.stage import UserError
 
 _WIDTH = max(map(len, parts.NAMES))

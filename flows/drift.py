@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
+from flows.notice import tell
 from flows.retrying import unless_mistaken
 from tasks.gating.champion import read_answers, read_champion
 from tasks.registry import watched
@@ -17,9 +18,16 @@ from tasks.serving.recorded import forget
 from tasks.stage import load_params
 
 EVENT = "fledgling.drift.alert"
+LIMIT_S = 3600  # it takes seconds
 
 
-@flow(name="drift", description="Compares what was served lately with what was accepted.")
+@flow(
+    name="drift",
+    description="Compares what was served lately with what was accepted.",
+    timeout_seconds=LIMIT_S,
+    on_failure=[tell],
+    on_crashed=[tell],
+)
 def drift() -> None:
     """Figures in MLflow, a table beside the run, and an event where one is beyond `serve.drift` of params.yaml."""
     found = compare()

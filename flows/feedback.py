@@ -8,6 +8,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
+from flows.notice import tell
 from flows.retrying import unless_mistaken
 from tasks.registry import feedback
 from tasks.reviews import collecting, publishing
@@ -17,9 +18,16 @@ from tasks.reviews.params import ReviewParams, Source
 from tasks.stage import load_params
 
 EVENT = "fledgling.feedback.collected"
+LIMIT_S = 3600  # either takes seconds to a minute
 
 
-@flow(name="publish-reviews", description="Makes a batch of judged answers for people to review.")
+@flow(
+    name="publish-reviews",
+    description="Makes a batch of judged answers for people to review.",
+    timeout_seconds=LIMIT_S,
+    on_failure=[tell],
+    on_crashed=[tell],
+)
 def publish_reviews(name: str | None = None, source: Source | None = None) -> None:
     """Publishes what the judge was least sure of.
 
@@ -28,7 +36,13 @@ def publish_reviews(name: str | None = None, source: Source | None = None) -> No
     publish(name, source=source)
 
 
-@flow(name="collect-reviews", description="Makes batch files of full batches, for DVC and MLflow.")
+@flow(
+    name="collect-reviews",
+    description="Makes batch files of full batches, for DVC and MLflow.",
+    timeout_seconds=LIMIT_S,
+    on_failure=[tell],
+    on_crashed=[tell],
+)
 def collect_reviews(batch: str | None = None, early: bool = False) -> None:
     """Collects every full batch, and what came late. batch: that one alone; early: though it is not full."""
     collect(batch, early=early)

@@ -5,6 +5,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
 from flows import chain, graph
+from flows.notice import tell
 from flows.release import promote, start_release
 from tasks import report, workspace
 from tasks.gating.params import GateParams
@@ -13,7 +14,11 @@ from tasks.stage import load_params
 
 
 @flow(
-    name="improve", description="After a collected batch: what it made stale, then the gate.", task_runner=chain.RUNNER
+    name="improve",
+    description="After a collected batch: what it made stale, then the gate.",
+    task_runner=chain.RUNNER,
+    on_failure=[tell],
+    on_crashed=[tell],
 )
 def improve(batch: str | None = None) -> None:
     """Runs the stale stages and registers the result; where the gate says `promote`, a release begins.

@@ -6,12 +6,20 @@ from typing import Literal
 from prefect import flow
 
 from flows import chain, graph
+from flows.notice import tell
 from tasks import profiles
 
 Profile = Literal["laptop", "real", "small-gpu", "tinystories"]
 
 
-@flow(name="pipeline", description="Raw text to a registered model: runs what is stale.", task_runner=chain.RUNNER)
+# no time limit of its own: each stage has one (`meta` in dvc.yaml)
+@flow(
+    name="pipeline",
+    description="Raw text to a registered model: runs what is stale.",
+    task_runner=chain.RUNNER,
+    on_failure=[tell],
+    on_crashed=[tell],
+)
 def pipeline(
     profile: Profile | None = None, data: str | None = None, force: bool = False, registered: bool = True
 ) -> None:

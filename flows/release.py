@@ -15,6 +15,7 @@ from prefect.input.run_input import keyset_from_base_key
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.notice import tell
 from flows.retrying import unless_mistaken
 from tasks.registry import approval
 from tasks.registry import release as registry
@@ -22,6 +23,7 @@ from tasks.registry.approval import Question
 from tasks.registry.release import Released
 
 DEPLOYMENT = "release/release"
+ROLLBACK_LIMIT_S = 3600  # it takes seconds
 
 # MLflow's own errors are the cause of the line that is told of them
 _at_the_registry = partial(
@@ -55,7 +57,8 @@ def once_more(flow: Any, flow_run: Any, state: Any) -> None:  # the names that P
     name="release",
     description="Asks a person to approve a model version, and makes it the champion.",
     flow_run_name=lambda: f"release {flow_run.parameters['version'] or 'candidate'}",
-    on_crashed=[once_more],
+    on_failure=[tell],
+    on_crashed=[once_more, tell],
 )
 def release(version: str | None = None, approved_in: UUID | None = None) -> None:
     """Waits for the form of the run's page without a process of its own, then makes the version the champion.
@@ -74,7 +77,13 @@ def release(version: str | None = None, approved_in: UUID | None = None) -> None
         decline(number, answer)
 
 
-@flow(name="rollback", description="Makes the previous champion the champion again.")
+@flow(
+    name="rollback",
+    description="Makes the previous champion the champion again.",
+    timeout_seconds=ROLLBACK_LIMIT_S,
+    on_failure=[tell],
+    on_crashed=[tell],
+)
 def rollback(by: str, reason: str = "", leaving: int | None = None) -> None:
     """Moves the aliases back by one release. leaving: the version that shall go; None: the champion of now."""
     roll_back(by, reason, leaving=leaving if leaving is not None else champion_now())

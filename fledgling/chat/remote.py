@@ -1,11 +1,11 @@
 """Talking with a server that speaks OpenAI's API."""
 
-import os
 import secrets
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
+from fledgling import logins
 from fledgling.chat.talk import Manner, Refused
 from tasks.stage import UserError
 
@@ -13,15 +13,13 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types.chat import ChatCompletionMessageParam
 
-KEYS = "FLEDGLING_SERVE_KEYS"
-
 
 @contextmanager
 def remote(server: str, model: str | None, manner: Manner) -> "Iterator[Remote]":
     """A server's model, its first where none is named. Raises UserError where it can't be reached, or knows it not."""
     from openai import OpenAI, OpenAIError
 
-    key = os.environ.get(KEYS, "").partition(",")[0].strip()
+    key = logins.key_of(server)
     address = server.rstrip("/").removesuffix("/v1")
     if not address.startswith(("http://", "https://")):
         raise UserError(f"--server {server}: allowed: an address such as http://127.0.0.1:8200")

@@ -6,7 +6,8 @@ import os
 import shlex
 from collections.abc import Iterator
 
-from fledgling.platform import logins, readiness
+from fledgling import logins
+from fledgling.platform import readiness
 from fledgling.platform.addresses import RUNNING, Ports, ports, refuse_taken
 from fledgling.platform.services import Services
 from fledgling.platform.settings import NEEDS, commands, environment

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from fledgling.platform import logins
+from fledgling import logins
 from fledgling.platform.settings import declaration
 
 POOL = "fledgling"

@@ -4,7 +4,7 @@ import os
 
 import httpx
 
-from fledgling.platform import logins
+from fledgling import logins
 from tasks.registry import store
 
 _ALIAS = "/api/2.0/mlflow/registered-models/alias"

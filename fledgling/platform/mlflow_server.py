@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fledgling.platform import logins
+from fledgling import logins
 from tasks.stage import STATE
 
 FILE = STATE / "mlflow" / "login.ini"

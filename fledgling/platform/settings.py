@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from fledgling.platform import logins
+from fledgling import logins
 from fledgling.platform.addresses import HOST, Ports, bind, hosts
 from flows import process
 from tasks.stage import STATE, UserError

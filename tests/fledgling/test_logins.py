@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fledgling.platform import become, logins
+from fledgling import logins
+from fledgling.platform import become
 from fledgling.platform.addresses import ports
 from fledgling.platform.settings import NEEDS, commands, environment
 from tests.conftest import refused

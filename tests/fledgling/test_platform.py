@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from fledgling.platform import logins
+from fledgling import logins
 from fledgling.platform.api import DEPLOYMENTS
 from flows.local import free_port
 from tests.e2e.workspace import wait_for

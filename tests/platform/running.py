@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
-from fledgling.platform import logins
+from fledgling import logins
 from flows.local import free_port
 from tests.conftest import ROOT
 from tests.e2e.workspace import wait_for

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fledgling.platform import logins
+from fledgling import logins
 from tests.platform.running import Platform
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fledgling.platform import logins
+from fledgling import logins
 from fledgling.platform.api import NAMES
 from tests.platform.running import Platform
 from tests.tasks.reviews.postgresql import Server

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from tasks.stage import STATE, UserError
 
 FILE = STATE / "secrets.env"
+HERE = "http://127.0.0.1"
 OPEN = "FLEDGLING_PLATFORM_OPEN"  # "true": nobody is asked; this machine alone
 PREFECT = "PREFECT_API_AUTH_STRING"
 MLFLOW_USER, MLFLOW_PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
@@ -64,18 +65,28 @@ def kept(file: Path = FILE) -> dict[str, str]:
 
 
 def lend(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Has a command of this folder find the platform's MLflow, and be let in: never one on another machine."""
+    """Has a command of this folder find the platform's MLflow, and be let in: never on another machine."""
     if environment.get("MLFLOW_BACKEND_STORE_URI") and not environment.get("MLFLOW_TRACKING_URI"):
         port = environment.get("FLEDGLING_MLFLOW_PORT") or "5000"
         environment["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
-    if not _is_here(environment.get("MLFLOW_TRACKING_URI", "")) or environment.get(MLFLOW_PASSWORD):
-        return
-    for name, value in kept().items():
-        if name in (MLFLOW_USER, MLFLOW_PASSWORD):
+    names: list[str] = []
+    if is_here(environment.get("PREFECT_API_URL") or HERE):
+        names += [PREFECT]
+    if is_here(environment.get("MLFLOW_TRACKING_URI", "")) and not environment.get(MLFLOW_PASSWORD):
+        names += [MLFLOW_USER, MLFLOW_PASSWORD]
+    for name, value in (kept() if names else {}).items():
+        if name in names:
             environment.setdefault(name, value)
 
 
-def _is_here(address: str) -> bool:
+def key_of(server: str) -> str:
+    """The key that a server of the model asks for: the environment's, or the platform's where it is this machine's."""
+    given = os.environ.get(SERVE, "") or (kept().get(SERVE, "") if is_here(server) else "")
+    return given.partition(",")[0].strip()
+
+
+def is_here(address: str) -> bool:
+    """Whether an address is one of this machine alone."""
     return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
 
 
