@@ -38,7 +38,7 @@ HALF = {"choice": (), "ranking": ("3", "1", "2", "t"), "rating": ("4", "3"), "co
 
 
 def main() -> None:
-    """Every kind of card in every look, and the owner's page."""
+    """A question and every kind of card in every look, and the owner's page."""
     from playwright.sync_api import sync_playwright
 
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -49,10 +49,20 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             for look, context in LOOKS.items():
                 with at_the_desk(browser, served, invite(database, served.settings, f"Ada {look}"), **context) as desk:
+                    take_question(desk, look)
                     take_cards(desk, look)
                 give_back(database)
             take_owner(browser, served, database)
             browser.close()
+
+
+def take_question(desk: Desk, look: str) -> None:
+    desk.read()
+    desk.press("q")
+    desk.page.keyboard.type("Why does a snail carry its house, and who lives next door?")
+    desk.page.wait_for_timeout(200)
+    keep(desk, f"question-{look}")
+    desk.press("Escape", "Escape")
 
 
 def take_cards(desk: Desk, look: str) -> None:
