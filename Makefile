@@ -16,7 +16,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup pipeline repro test test-slow test-system check format bench study loop platform llama-cpp lock golden clean
+.PHONY: help setup pipeline repro test test-slow test-system check format bench study loop platform platform-test audit llama-cpp lock golden clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,7 +64,13 @@ study: $(READY)  ## LoRA beside full fine-tuning, and what 100, 300, 1,000 examp
 loop: $(READY)  ## two rounds of the loop on real servers, with simulated reviewers (an hour and more)
 	@$(BIN)/python -m benchmarks.loop
 
-platform: $(READY)  ## Prefect, MLflow and the review page on this machine, until Ctrl+C
+platform-test: $(READY)  ## the platform's own tests: PostgreSQL, every route locked, outages (half an hour and more)
+	@$(BIN)/python -m pytest -m "" tests/platform tests/apps/start tests/fledgling/test_platform.py tests/fledgling/test_logins.py
+
+audit: $(READY)  ## the locked packages against published advisories (asks PyPI); waivers: .ci/audit-waivers.yaml
+	@$(BIN)/python -m fledgling.audit
+
+platform: $(READY)  ## Prefect, MLflow, review page, chat and a start page on this machine, until Ctrl+C
 	@$(BIN)/fledgling platform
 
 llama-cpp: $(READY)  ## the engine llama.cpp: compiles for some minutes, once (the wheel stays in var/wheels)
