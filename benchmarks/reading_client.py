@@ -20,11 +20,11 @@ LIMIT_S = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One request. at_s: when it is sent, from the beginning; leaves_after_s: None: it is read to its end."""
+    """One request. at_s: when it is sent, from the beginning; leaves: goes away as soon as there is text."""
 
     body: dict[str, Any]
     at_s: float = 0.0
-    leaves_after_s: float | None = None
+    leaves: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class Read:
     """What became of it. Seconds from the beginning: when it was sent, when text came (None: never), when it ended."""
 
     status: int
+    is_whole: bool
     events: int
     tokens: int
     sent_s: float
@@ -52,25 +53,27 @@ class _Reading(asyncio.Protocol):
     """One request on a connection of its own."""
 
     request: bytes
-    leaves_after_s: float | None
+    leaves: bool
     sent_s: float = 0.0
     first_s: float | None = None
     ended_s: float = 0.0
     parts: list[bytes] = field(default_factory=list)
+    transport: asyncio.Transport | None = None
 
     def __post_init__(self) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
         transport.write(self.request)
-        if self.leaves_after_s is not None:
-            asyncio.get_running_loop().call_later(self.leaves_after_s, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         self.parts.append(data)
         if self.first_s is None and WORD.search(b"".join(self.parts)):
             self.first_s = time.perf_counter()
+            if self.leaves and self.transport:
+                self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.ended_s = time.perf_counter()
@@ -81,6 +84,7 @@ class _Reading(asyncio.Protocol):
         tokens = TOKENS.search(whole)
         return Read(
             status=int(whole.split(b" ", 2)[1]) if whole else 0,
+            is_whole=b"data: [DONE]" in whole,
             events=whole.count(b"data: {"),
             tokens=int(tokens[1]) if tokens else 0,
             sent_s=self.sent_s - began_s,
@@ -100,7 +104,7 @@ def _request(port: int, body: dict[str, Any]) -> bytes:
 
 async def _ask_all(plan: dict[str, Any]) -> list[Read]:
     places, loop = asyncio.Semaphore(plan["at_once"]), asyncio.get_running_loop()
-    readings = [_Reading(_request(plan["port"], one["body"]), one["leaves_after_s"]) for one in plan["asked"]]
+    readings = [_Reading(_request(plan["port"], one["body"]), one["leaves"]) for one in plan["asked"]]
     began_s = time.perf_counter()
 
     async def ask(reading: _Reading, at_s: float) -> None:

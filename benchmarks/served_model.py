@@ -86,6 +86,8 @@ def write_model(folder: Path) -> None:
     with torch.no_grad():
         model.model.embed_tokens.weight[full_stop] *= SENTENCE
     save_model(folder, model, tokenizer=None)
+
+
 def _is_ready(port: int) -> bool:
     with contextlib.suppress(OSError):  # it answers 503 until then
         return bool(_get(f"http://127.0.0.1:{port}/ready"))

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,12 @@ PER_S = 8.0
 UNDER_LOAD = 160  # requests of a round: 20 s
 LOAD_ROUNDS = 3
 REPLY_TOKENS = 64
+STORIES = 50  # whose beginnings are asked
 WORDS = (8, 48)  # of a prompt
 MOST_MS = 500.0
 REQUESTS = 1_000
 FIRST_REQUESTS = 100
 LEAVES = 10  # every tenth goes away
-LEAVES_AFTER_S = 0.1
 UNGUARDED: Mapping[str, Any] = {"guard": {"prompts": "off", "replies": "off"}}
 
 
@@ -59,8 +60,10 @@ def serve_first_token_p95(given: Path | None = None) -> Row:
     sentence, which is what leaves first where the guard reads replies.
     """
     with _folder(given) as folder:
-        times = [_first_ms(folder, UNGUARDED, seed) for seed in range(LOAD_ROUNDS)]
-        guarded = _first_ms(folder, {}, 0)
+        with serving(folder, **UNGUARDED) as server:
+            times = [_first_ms(server, seed) for seed in range(LOAD_ROUNDS)]
+        with serving(folder) as server:
+            guarded = _first_ms(server, 0)
     halves, most = (round(statistics.median(_percentile(one, share) for one in times), 1) for share in (0.5, 0.95))
     sentence = f"{_percentile(guarded, 0.5):.1f}, p95 {_percentile(guarded, 0.95):.1f}"
     return Row(
@@ -81,13 +84,15 @@ def serve_memory_1000_requests(given: Path | None = None) -> Row:
     Afterwards no slot is taken, nothing waits, and every slot answers.
     """
     with _folder(given) as folder, serving(folder) as server:
-        asked = [_asked(at, temperature=0.7, max_tokens=REPLY_TOKENS, leaves=at % LEAVES == 0) for at in range(REQUESTS)]
+        asked = [
+            _asked(at, temperature=0.7, max_tokens=REPLY_TOKENS, leaves=at % LEAVES == 0) for at in range(REQUESTS)
+        ]
         read = read_all(server.port, asked[:FIRST_REQUESTS], at_once=STREAMS)
         before = _idle_mib(server)
         read += read_all(server.port, asked[FIRST_REQUESTS:], at_once=STREAMS)
         after = _idle_mib(server)
         slots = _assert_free(server)
-    left = sum(one.tokens == 0 for one in read)
+    left = sum(not one.is_whole for one in read)
     return Row(
         name="serve_memory_1000_requests",
         unit="MiB",
@@ -142,36 +147,37 @@ def _continuations(folder: Path, asked: Sequence[Asked]) -> "Iterator[Continuati
         )  # fmt: skip
 
 
-def _first_ms(folder: Path, changes: Mapping[str, Any], seed: int) -> list[float]:
+def _first_ms(server: Server, seed: int) -> list[float]:
     """Until the first text of each request, in ms, under load."""
     chance, at_s, asked = random.Random(seed), 0.0, []  # noqa: S311
     for number in range(UNDER_LOAD):
         asked.append(_asked(number, temperature=0.7, max_tokens=REPLY_TOKENS, at_s=at_s))
         at_s += chance.expovariate(PER_S)
-    with serving(folder, **changes) as server:
-        read_all(server.port, asked[:STREAMS], at_once=1)  # warms up
-        read = _answered(read_all(server.port, asked))
+    read_all(server.port, asked[:STREAMS], at_once=1)  # warms up
+    read = _answered(read_all(server.port, asked))
     return [1000 * (one.first_s - one.sent_s) for one in read if one.first_s is not None]
 
 
-def _asked(
-    number: int, *, temperature: float, max_tokens: int, at_s: float = 0.0, leaves: bool = False
-) -> Asked:  # fmt: skip
-    """Request `number`, a stream."""
+def _asked(number: int, *, temperature: float, max_tokens: int, at_s: float = 0.0, leaves: bool = False) -> Asked:
+    """Request `number`, a stream: what a story begins with."""
+    least, most = WORDS
+    words = _story(number % STORIES)[: least + number * 7 % (most - least + 1)]
+    body = {
+        "model": "fledgling", "messages": [{"role": "user", "content": " ".join(words)}], "temperature": temperature,
+        "max_tokens": max_tokens, "seed": number, "stream": True, "stream_options": {"include_usage": True},
+    }  # fmt: skip
+    return Asked(body=body, at_s=at_s, leaves=leaves)
+
+
+@cache
+def _story(number: int) -> list[str]:
     from tasks.storybook.generator.tell import one_story
 
-    words = one_story(seed=1, index=number % UNDER_LOAD).text.split()
-    least, most = WORDS
-    body = {
-        "model": "fledgling", "messages": [{"role": "user", "content": " ".join(words[: least + number * 7 % (most - least + 1)])}],
-        "temperature": temperature, "max_tokens": max_tokens, "seed": number, "stream": True,
-        "stream_options": {"include_usage": True},
-    }  # fmt: skip
-    return Asked(body=body, at_s=at_s, leaves_after_s=LEAVES_AFTER_S if leaves else None)
+    return one_story(seed=1, index=number).text.split()
 
 
 def _answered(read: Sequence[Read]) -> Sequence[Read]:
-    assert all(one.status == 200 and one.tokens for one in read), [one.status for one in read]
+    assert all(one.status == 200 and one.is_whole for one in read), [one.status for one in read]
     return read
 
 

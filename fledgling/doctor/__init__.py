@@ -10,7 +10,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 EXAMINATIONS: Sequence[Callable[[], Iterator[Finding]]] = (
     *(installed.python, installed.packages),
-    *(machine.compiler, machine.device, machine.disk, machine.memory, folder.state, machine.ports),
+    *(machine.compiler, machine.device, machine.engine, machine.disk, machine.memory, folder.state, machine.ports),
     *(folder.git, folder.dvc, folder.parameters, installed.environment),
 )
 

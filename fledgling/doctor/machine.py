@@ -1,10 +1,11 @@
-"""The machine: compiler, GPU, disk, memory, ports."""
+"""The machine: compiler, GPU and what serves best on it, disk, memory, ports."""
 
 import contextlib
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib import util
 from pathlib import Path
 
 from fledgling.doctor.finding import Finding
@@ -14,6 +15,7 @@ DISK_NEEDED_GB = 2.0  # text, tokens, checkpoints, DVC's cache and the servers' 
 DISK_WISHED_GB = 10.0
 MEMORY_NEEDED_GB = 3.0
 MEMORY_WISHED_GB = 6.0
+SOONER = "optional: on a CPU llama.cpp answers sooner"
 
 
 def compiler() -> Iterator[Finding]:
@@ -29,7 +31,7 @@ def compiler() -> Iterator[Finding]:
 
 def device() -> Iterator[Finding]:
     """The GPU, asked of its driver and not of torch (whose import takes longer than everything here)."""
-    if shutil.which("nvidia-smi") is None:
+    if not _has_gpu():
         yield Finding(what="GPU", state="ok", seen="none; the default chain needs none")
         return
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -37,6 +39,27 @@ def device() -> Iterator[Finding]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=5)
         seen = "; ".join(done.stdout.split("\n")).strip("; ") or "the driver names none"
         yield Finding(what="GPU", state="ok", seen=seen)
+
+
+def engine() -> Iterator[Finding]:
+    """What `fledgling serve` computes with, and what does it sooner: on a CPU llama.cpp, a few replies at a time."""
+    from tasks.serving.params import ServeParams
+    from tasks.stage import load_params
+
+    try:
+        chosen = load_params(ServeParams, "serve").engine
+    except UserError as error:
+        yield Finding(what="serving", state="problem", seen=str(error), advice="mend the line")
+        return
+    is_there = _has_llama_cpp()
+    seen = f"engine {chosen}; llama-cpp-python {'installed' if is_there else 'not installed'}"
+    if chosen == "llama.cpp" and not is_there:
+        advice = "`make llama-cpp` builds it (some minutes); else serve.engine: torch in params.yaml"
+        yield Finding(what="serving", state="problem", seen=seen, advice=advice)
+        return
+    build = "" if is_there else "`make llama-cpp`, then "
+    advice = "" if chosen == "llama.cpp" or _has_gpu() else f"{SOONER}: {build}serve.engine: llama.cpp in params.yaml"
+    yield Finding(what="serving", state="ok", seen=seen, advice=advice)
 
 
 def disk() -> Iterator[Finding]:
@@ -88,3 +111,12 @@ def ports() -> Iterator[Finding]:
         else:
             advice = f"only `make platform` needs it: stop the other, or set {variable}"
             yield Finding(what=what, state="warning", seen="in use by another program", advice=advice)
+
+
+def _has_gpu() -> bool:
+    """Whether a driver is there; torch's import would take longer than everything here."""
+    return shutil.which("nvidia-smi") is not None
+
+
+def _has_llama_cpp() -> bool:
+    return util.find_spec("llama_cpp") is not None

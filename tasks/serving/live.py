@@ -94,21 +94,21 @@ def load(served: Served, params: ServeParams) -> Live:
 
     try:
         made = _torch if params.engine == "torch" else _llama_cpp
-        engine = made(served.folder, slots=params.slots)
+        engine = made(served.folder, params)
         return Live(served, engine, queue=params.queue, decoder=lambda: load_model(served.folder))
     except (ValueError, KeyError, TypeError) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{served.folder} can't be served: {line}") from error
 
 
-def _torch(folder: Path, *, slots: int) -> Engine:
+def _torch(folder: Path, params: ServeParams) -> Engine:
     from model.checkpoint import load_model
     from model.torch_engine import TorchEngine
 
-    return TorchEngine(load_model(folder), slots=slots)
+    return TorchEngine(load_model(folder), slots=params.slots)
 
 
-def _llama_cpp(folder: Path, *, slots: int) -> Engine:
+def _llama_cpp(folder: Path, params: ServeParams) -> Engine:
     from tasks.serving.llama_cpp import LlamaCppEngine
 
-    return LlamaCppEngine(folder, slots=slots)
+    return LlamaCppEngine(folder, slots=params.slots, numbers=params.llama_cpp.numbers)

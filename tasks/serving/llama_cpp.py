@@ -28,9 +28,8 @@ BATCH_TOKENS = 512  # read in one call; a longer prompt is read in several
 class LlamaCppEngine(SlotEngine):
     """See `model.engine.Engine`. folder: a model folder; numbers: of the matrices, threads: None: one a core."""
 
-    name = "llama.cpp"
-
     def __init__(self, folder: Path, *, slots: int, threads: int | None = None, numbers: "Numbers" = "f32") -> None:
+        self.name = "llama.cpp" if numbers == "f32" else f"llama.cpp-{numbers}"  # another text is another engine's
         library = _library()
         most = int(library.llama_max_parallel_sequences())
         if not 1 <= slots <= most:

@@ -4,9 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
+from tasks.exporting.gguf import Numbers
 from tasks.stage import Params
 
 EngineName = Literal["torch", "llama.cpp"]
+
+
+class LlamaCppParams(Params):
+    """Of the engine llama.cpp alone."""
+
+    numbers: Numbers  # of the matrices; f32: the torch engine's text, f16 and q8_0: faster, and another text
 
 
 class GuardParams(Params):
@@ -42,6 +49,7 @@ class ServeParams(Params):
     """How a model is served."""
 
     engine: EngineName
+    llama_cpp: LlamaCppParams
     slots: int = Field(ge=1, le=1024)  # replies made at once
     queue: int = Field(ge=0)  # requests that may wait for a slot; more are told to come again (429)
     max_body_bytes: int = Field(ge=1024)

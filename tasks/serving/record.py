@@ -35,6 +35,7 @@ ALONE, BESIDE = ("up", "down"), ("better", "worse", "tie")
 REMEMBERED = 1_000  # replies that are known in memory
 QUEUED = 1_000  # replies that may wait for the database; one more is lost, and counted
 AT_ONCE = 100  # replies of one transaction
+WAITS_S = 60.0  # for a reply, before it looks whether something is old
 AGAIN_S = 5.0  # after a failure of the database
 FORGET_EVERY_S = 3600.0
 
@@ -219,10 +220,11 @@ class Record:
         """The thread: writes what comes, forgets what is old, tries again where the database is away."""
         due = datetime.min.replace(tzinfo=UTC)
         pending: list[Reply] = []
-        is_down = False
+        is_down, wait_s = False, 0.0  # at first: the database is opened now, and not by somebody's first vote
         while True:
             is_last = self._ends.is_set()  # whether this is the last try
-            pending += self._taken(AT_ONCE - len(pending))
+            pending += self._taken(AT_ONCE - len(pending), wait_s=wait_s)
+            wait_s = WAITS_S
             try:
                 if datetime.now(UTC) >= due:
                     self.forget(datetime.now(UTC) - timedelta(days=self._params.days))
@@ -243,12 +245,12 @@ class Record:
         if left := len(pending) + self._waiting.qsize():
             self._count("lost", left)
 
-    def _taken(self, most: int) -> list[Reply]:
-        """Waits up to a minute for a reply; with it comes what waits too."""
+    def _taken(self, most: int, *, wait_s: float) -> list[Reply]:
+        """Waits for a reply; with it comes what waits too."""
         found: list[Reply | None] = []
         with suppress(queue.Empty):
             if most > 0 and not self._ends.is_set():
-                found.append(self._waiting.get(timeout=60))
+                found.append(self._waiting.get(timeout=wait_s))
             while len(found) < most:
                 found.append(self._waiting.get_nowait())
         return [reply for reply in found if reply is not None]

@@ -96,6 +96,30 @@ def test_without_dvc_it_says_how_to_begin(workspace: Path) -> None:
     assert (found.state, found.advice) == ("problem", "`dvc init --no-scm`")
 
 
+def test_on_a_cpu_llama_cpp_is_recommended(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_has_gpu", lambda: False)
+    for is_there, build in ((False, "`make llama-cpp`, then "), (True, "")):
+        monkeypatch.setattr(machine, "_has_llama_cpp", lambda is_there=is_there: is_there)
+        found = only(machine.engine())
+        assert (found.state, found.seen.startswith("engine torch; ")) == ("ok", True)
+        assert found.advice == f"{machine.SOONER}: {build}serve.engine: llama.cpp in params.yaml"
+    monkeypatch.setattr(machine, "_has_gpu", lambda: True)
+    assert only(machine.engine()).advice == ""
+
+
+def test_an_engine_that_is_not_installed_is_a_problem(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("\n  engine: torch ", "\n  engine: llama.cpp "))
+    monkeypatch.setattr(machine, "_has_llama_cpp", lambda: False)
+    found = only(machine.engine())
+    assert (found.state, "`make llama-cpp` builds it" in found.advice) == ("problem", True)
+    monkeypatch.setattr(machine, "_has_llama_cpp", lambda: True)
+    assert (only(machine.engine()).state, only(machine.engine()).advice) == ("ok", "")
+    (project / "params.yaml").write_text(text.replace("\n  engine: torch ", "\n  engine: vllm "))
+    found = only(machine.engine())
+    assert (found.state, "serve.engine" in found.seen) == ("problem", True)
+
+
 def test_a_taken_port_is_a_warning(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind((addresses.HOST, 0))
