@@ -3,14 +3,17 @@
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import httpx
 from fasteners import ReaderWriterLock
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import PrefectException
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -27,6 +30,8 @@ UNCHANGED = "not run: nothing that it reads has changed"
 RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=4)
 
 CONSOLE = logging.getLogger("fledgling.console")  # silent unless `fledgling run` shows it
+
+AWAY_S = 60.0  # a server that did not take a stage's progress is left alone for so long
 
 _STEP = re.compile(r"\bstep ([\d,]+) of ([\d,]+)\b")
 _SKIPPED = re.compile(r"Stage '.*' didn't change")
@@ -123,9 +128,19 @@ def run_stage(stage: StageNode, *, force: bool, tracker: Tracker) -> None:
     tracker.stage_ended(stage.name, ok=code == 0)
     if code != 0:
         raise StageFailed(_own_error(stage.name, last_lines) or f"{stage.name} ended with exit code {code}")
-    create_markdown_artifact(
-        key=f"stage-{stage.name}", markdown=report.stage_markdown(stage.name), description=stage.description
-    )
+    _show(
+        create_markdown_artifact, key=f"stage-{stage.name}", markdown=report.stage_markdown(stage.name),
+        description=stage.description,
+    )  # fmt: skip
+
+
+def _show(make: Callable[..., Any], **what: Any) -> Any:
+    """What the server keeps of an artifact; None where it does not take it now: its absence holds up no stage."""
+    try:
+        return make(**what)
+    except (httpx.HTTPError, PrefectException) as error:
+        get_run_logger().warning("Prefect was not shown '%s' (%s)", what["description"], type(error).__name__)
+        return None
 
 
 def _room_for(stage: StageNode) -> AbstractContextManager[object]:
@@ -147,7 +162,7 @@ def _own_error(stage: str, lines: list[str]) -> str | None:
 
 def _progress_of(stage: str) -> Callable[[str], None]:
     """A function that moves the stage's progress artifact (in percent) when a line says `step N of M`."""
-    state: dict[str, Any] = {"id": None, "shown": -1.0}
+    state: dict[str, Any] = {"id": None, "shown": -1.0, "again_at": 0.0}
 
     def show(line: str) -> None:
         found = _STEP.search(line)
@@ -155,13 +170,17 @@ def _progress_of(stage: str) -> Callable[[str], None]:
             return
         step, steps = (int(number.replace(",", "")) for number in found.groups())
         percent = round(100 * step / max(1, steps), 1)
-        if percent <= state["shown"]:
+        if percent <= state["shown"] or time.monotonic() < state["again_at"]:
             return
         state["shown"] = percent
         if state["id"] is None:
-            state["id"] = create_progress_artifact(state["shown"], key=f"progress-{stage}", description=line)
+            made = state["id"] = _show(
+                create_progress_artifact, progress=percent, key=f"progress-{stage}", description=line
+            )
         else:
-            update_progress_artifact(artifact_id=state["id"], progress=state["shown"], description=line)
+            made = _show(update_progress_artifact, artifact_id=state["id"], progress=percent, description=line)
+        if made is None:
+            state["again_at"] = time.monotonic() + AWAY_S
 
     return show
 
@@ -182,4 +201,4 @@ def register_model(chain_run: str | None) -> None:
     code = process.run([sys.executable, "-m", "tasks.register", *chain], on_line=on_line)
     if code != 0:
         raise StageFailed(_own_error("register", lines) or f"register ended with exit code {code}")
-    create_markdown_artifact(key="model", markdown=report.model_markdown(), description="the registered model")
+    _show(create_markdown_artifact, key="model", markdown=report.model_markdown(), description="the registered model")

@@ -19,6 +19,7 @@ from tasks.telemetry import OFF
 
 HOME = STATE / "prefect"
 START_LIMIT_S = 120  # on a machine that is busy with other things
+CLIENT_RETRIES = "8"  # after 2, 4, ... 256 s: a server that is away for eight minutes still learns how a run ended
 
 
 def run_pipeline(*, profile: str | None, force: bool) -> None:
@@ -81,6 +82,7 @@ def _api() -> Iterator[None]:
     os.environ.update(OFF)
     HOME.mkdir(parents=True, exist_ok=True)  # Prefect would not make the folders above it
     os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", CLIENT_RETRIES)
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # our own lines are enough
     if not os.environ.get("PREFECT_API_URL") and (url := _platforms_api()):
         os.environ["PREFECT_API_URL"] = url

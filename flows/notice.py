@@ -13,7 +13,7 @@ MOST_CHARACTERS = 500  # of what went wrong
 
 
 def tell(flow: Any, flow_run: Any, state: Any) -> None:  # the names that Prefect calls a hook by
-    """Posts which run it was, how it ended, and the first line of why. Nothing depends on it: a failure is a warning."""
+    """Posts which run it was, how it ended, and the first line of why. A failure is a warning, no more."""
     address = os.environ.get(ADDRESS, "")
     if not address:
         return

@@ -18,7 +18,7 @@ from fledgling.platform.readiness import conditions
 from flows import process
 from tasks.stage import UserError, end_with_parent
 
-READY_LIMIT_S = 300  # some 30 s on two idle cores; 190 at the lowest priority under a load of 16
+READY_LIMIT_S = 600  # some 30 s on two idle cores; 190 at the lowest priority under a load of 16
 STOP_LIMIT_S = 5  # how long a service may take to end when asked
 RUN_STOP_LIMIT_S = 8  # and a pipeline run, which ends its stages first and tells the server
 WORKER_STOP_LIMIT_S = STOP_LIMIT_S + RUN_STOP_LIMIT_S + 2

@@ -9,6 +9,7 @@ from pathlib import Path
 from fledgling import logins
 from fledgling.platform.addresses import HOST, Ports, bind, hosts
 from flows import process
+from flows.local import CLIENT_RETRIES
 from tasks.stage import STATE, UserError
 
 PREFECT_STORE, MLFLOW_STORE = "PREFECT_API_DATABASE_CONNECTION_URL", "MLFLOW_BACKEND_STORE_URI"
@@ -88,6 +89,7 @@ def _own(wanted: Ports) -> dict[str, str]:
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # SQLite: a service waits for another's writing
         "PREFECT_WORKER_WEBSERVER_HOST": HOST,
         "PREFECT_WORKER_QUERY_SECONDS": "5",
+        "PREFECT_CLIENT_MAX_RETRIES": CLIENT_RETRIES,
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",  # what watch.py knows a dead run by
         "PYTHONWARNINGS": "ignore",  # of what the servers' own libraries will drop some day
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # with it: 15 processes, 3 GB

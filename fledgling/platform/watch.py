@@ -5,8 +5,8 @@ from typing import Any
 from fledgling.platform.api import send
 
 NAME = "runs that died are crashed"
-SILENT_S = 240  # four heartbeats
-DIED = "Nothing was heard of this run for four minutes: its worker died, or its machine."
+SILENT_S = 480  # eight heartbeats: a server that was away for five minutes has heard none either
+DIED = "Nothing was heard of this run for eight minutes: its worker died, or its machine."
 _ENDED = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended", "AwaitingRetry")
 
 

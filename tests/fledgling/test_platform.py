@@ -78,7 +78,7 @@ def serve(project: Path, environment: dict[str, str], tmp_path: Path) -> Iterato
             started.append(subprocess.Popen(command(), cwd=project, env=environment, stdout=out, stderr=out))
         ready = f"  Prefect http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}  MLflow http://"
         wait_for(
-            lambda: ready in lines.read_text() or started[0].poll() is not None, limit_s=320, what="ready", every_s=0.2
+            lambda: ready in lines.read_text() or started[0].poll() is not None, limit_s=620, what="ready", every_s=0.2
         )
         assert ready in lines.read_text()
         return started[0], lines
@@ -92,9 +92,9 @@ def serve(project: Path, environment: dict[str, str], tmp_path: Path) -> Iterato
 
 
 @pytest.mark.server
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 def test_check_starts_everything_and_leaves_nothing(project: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(command("--check"), cwd=project, env=environment, capture_output=True, text=True, timeout=380)
+    done = subprocess.run(command("--check"), cwd=project, env=environment, capture_output=True, text=True, timeout=680)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all ready after" in done.stdout
     assert "deployed pipeline/pipeline, " in done.stdout
@@ -111,7 +111,7 @@ def test_check_starts_everything_and_leaves_nothing(project: Path, environment: 
 
 
 @pytest.mark.server
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 def test_the_servers_are_as_told(serve: Callable[[], Any], environment: dict[str, str], project: Path) -> None:
     process, lines = serve()
     prefect = f"http://127.0.0.1:{environment['FLEDGLING_PREFECT_PORT']}/api"
@@ -147,7 +147,7 @@ def test_the_servers_are_as_told(serve: Callable[[], Any], environment: dict[str
 
 
 @pytest.mark.server
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_ends_with_the_platform(
     ending: signal.Signals, serve: Callable[[], Any], environment: dict[str, str], project: Path

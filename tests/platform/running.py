@@ -31,7 +31,7 @@ stages:
     cmd: python -c "import pathlib, time; pathlib.Path('started').touch(); [time.sleep(.1) for _ in iter(lambda: pathlib.Path('go').exists(), True)]; pathlib.Path('made').write_text('')"
     outs: [made]
 """  # noqa: E501
-READY_S = 320.0
+READY_S = 620.0
 
 
 def copy_project(folder: Path) -> Path:
