@@ -14,6 +14,7 @@ from benchmarks import (
     judging_heuristic,
     noop,
     review_load,
+    review_page,
     serving,
     training,
 )
@@ -32,6 +33,7 @@ MEASUREMENTS = (
     training.finetune_vs_pretrain,
     review_load.review_submit_p95_sqlite,
     review_load.review_submit_p95_postgresql,
+    review_page.review_page_lost_ms_per_item,
     gate_false_promotion.gate_false_promotion,
 )
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.row import Row
+from tasks.stage import UserError
 
 WORDS_A_MINUTE = 200
 OF_EACH_KIND = 3
@@ -25,6 +26,8 @@ def review_page_lost_ms_per_item() -> Row:
     its words take. Lost is what passes from the first key of a decision, all its keys and the storing included,
     until the next card can be read.
     """
+    if (chromium := shutil.which("chromium")) is None:
+        raise UserError("chromium is not installed; `make test-system` installs it")
     from playwright.sync_api import sync_playwright
 
     from tasks.reviews.database import open_database
@@ -36,7 +39,7 @@ def review_page_lost_ms_per_item() -> Row:
         served = prepared(Path(folder))
         with open_database(served.environment["FLEDGLING_REVIEW_DATABASE"]) as database, served.running():
             fill(database, items)
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             with at_the_desk(browser, served, invite(database, served.settings, "Reader")) as desk:
                 desk.page.wait_for_selector("form.card")
                 lost_s = 0.0
