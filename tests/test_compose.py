@@ -15,6 +15,7 @@ from docker.utils.build import exclude_paths
 from jsonschema import Draft202012Validator
 
 from fledgling.init_env import SECRETS
+from fledgling.platform.settings import NEEDS
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -57,6 +58,15 @@ def test_init_env_makes_every_variable() -> None:
     asked = {name for name, how, _ in uses() if how == ":?"}
     assert asked <= set(re.findall(r"^([A-Z][A-Z0-9_]*)=", example, re.MULTILINE))
     assert set(re.findall(r"^([A-Z][A-Z0-9_]*)=$", example, re.MULTILINE)) == set(SECRETS)
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS))
+def test_a_service_is_given_the_secrets_that_it_asks_for_and_no_others(name: str) -> None:
+    given = {
+        found for found in SERVICES[name]["environment"] if found in {one for needs in NEEDS.values() for one in needs}
+    }
+    assert set(NEEDS[name]) <= given
+    assert given <= set(NEEDS[name]) | {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
 
 
 def test_ports_are_this_machines_alone() -> None:

@@ -1,0 +1,1 @@
+"""Keeping the house: backups, what may be thrown away, what somebody wants deleted."""
