@@ -2,114 +2,47 @@
 
 import contextlib
 import json
-import threading
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from model.engine import Continuation, Step
 from tasks.serving.guard import REFUSAL
-from tasks.serving.live import Live
-from tasks.serving.params import ServeParams
-from tasks.serving.versions import Served
-from tests.apps.serve.running import CHAT, Running, running
+from tests.apps.serve.running import CHAT, Running
+from tests.apps.serve.saying import WAITS, Said, saying
 
 SAFE = "The duck swam to the boat. It was a sunny day."
 UNSAFE = "The man took a gun and laughed."
 REFUSED = (REFUSAL, "content_filter")
-WAITS = -1  # among an engine's tokens: it goes on when the test says so
 COUNTED = "fledgling_guard_total"
 
 
-class Saying:
-    """An engine that says given texts, the next one to each request, a token a step; at WAITS it waits."""
-
-    name, context = "torch", 128
-
-    def __init__(self, *, slots: int) -> None:
-        self.slots = slots
-        self.texts: deque[list[int]] = deque()
-        self.goes_on = threading.Event()
-        self._live: dict[int, list[int]] = {}
-
-    def join(self, asked: Continuation) -> int:
-        slot = next(slot for slot in range(self.slots) if slot not in self._live)
-        self._live[slot] = self.texts.popleft()
-        return slot
-
-    def step(self) -> list[Step]:
-        return [self._next(slot) for slot in list(self._live)]
-
-    def leave(self, slot: int) -> None:
-        self._live.pop(slot, None)
-
-    def close(self) -> None:
-        self._live.clear()
-
-    def _next(self, slot: int) -> Step:
-        left = self._live[slot]
-        if left[:1] == [WAITS]:
-            assert self.goes_on.wait(30)
-            left.pop(0)
-        if left:
-            return Step(slot, left.pop(0), None)
-        del self._live[slot]
-        return Step(slot, None, "stop")
-
-
-@dataclass
-class Said:
-    """A server whose model says what a test wants."""
-
-    server: Running
-    engine: Saying
-
-    def says(self, *texts: str) -> None:
-        """What its next replies will be."""
-        assert not self.engine.texts, "what was to be said was said"
-        codec = self.server.live.tokenizer
-        self.engine.texts.extend(codec.encode(text, add_special_tokens=False).ids for text in texts)
-
-    def counts(self) -> dict[str, int]:
-        """What the guard did, by /metrics."""
-        lines = [line for line in self.server.http.get("/metrics").text.splitlines() if line.startswith(COUNTED)]
-        told = (line.removeprefix(COUNTED).rpartition(" ") for line in lines)
-        return {labels: int(float(count)) for labels, _, count in told}
-
-    @contextlib.contextmanager
-    def counting(self, **outcomes: int) -> Iterator[None]:
-        """What is done meanwhile is counted as this, by outcome, and as nothing else."""
-        before = self.counts()
-        yield
-        more = {labels: count - before.get(labels, 0) for labels, count in self.counts().items()}
-        wanted = {f'{{category="weapons",outcome="{outcome}"}}': count for outcome, count in outcomes.items()}
-        assert {labels: count for labels, count in more.items() if count} == wanted
+def counts(server: Running) -> dict[str, int]:
+    """What the guard did, by /metrics."""
+    lines = [line for line in server.http.get("/metrics").text.splitlines() if line.startswith(COUNTED)]
+    told = (line.removeprefix(COUNTED).rpartition(" ") for line in lines)
+    return {labels: int(float(count)) for labels, _, count in told}
 
 
 @contextlib.contextmanager
-def saying(folder: Path, **guard: Any) -> Iterator[Said]:
-    """guard: the parameters, beside those of the project."""
-    engines: list[Saying] = []
+def counting(server: Running, **outcomes: int) -> Iterator[None]:
+    """What is done meanwhile is counted as this, by outcome, and as nothing else."""
+    before = counts(server)
+    yield
+    more = {labels: count - before.get(labels, 0) for labels, count in counts(server).items()}
+    wanted = {f'{{category="weapons",outcome="{outcome}"}}': count for outcome, count in outcomes.items()}
+    assert {labels: count for labels, count in more.items() if count} == wanted
 
-    def load(served: Served, params: ServeParams) -> Live:
-        from model.checkpoint import load_model
 
-        engines.append(Saying(slots=params.slots))
-        return Live(served, engines[-1], queue=params.queue, decoder=lambda: load_model(served.folder))
-
-    params = {"prompts": "refuse", "replies": "retry", "retries": 2, **guard}
-    with running(str(folder), load=load, guard=params) as made:
-        yield Said(made, engines[-1])
+def guard(**changes: Any) -> dict[str, Any]:
+    return {"prompts": "refuse", "replies": "retry", "retries": 2, **changes}
 
 
 @pytest.fixture(scope="module")
 def retrying(model_folder: Path) -> Iterator[Said]:
-    with saying(model_folder) as made:
+    with saying(model_folder, guard=guard()) as made:
         yield made
 
 
@@ -140,22 +73,22 @@ def test_an_unsafe_reply_is_drawn_again_and_refused_in_the_end(
 ) -> None:
     for path, body in (("/v1/chat/completions", {"messages": CHAT}), ("/v1/completions", {"prompt": "One day"})):
         retrying.says(*texts)
-        with retrying.counting(**counts):
+        with counting(retrying.server, **counts):
             assert got(retrying.server.post(path, stream=streamed, seed=3, **body)) == expected
     ended = f'fledgling_requests_total{{ended="{expected[1]}",kind="completion"'
     assert ended in retrying.server.http.get("/metrics").text
 
 
 def test_it_is_refused_at_once_where_the_parameter_says_so(model_folder: Path) -> None:
-    with saying(model_folder, replies="refuse") as made:
+    with saying(model_folder, guard=guard(replies="refuse")) as made:
         for streamed in (False, True):
             made.says(UNSAFE)
-            with made.counting(reply_refused=1):
+            with counting(made.server, reply_refused=1):
                 assert got(made.server.ask(stream=streamed)) == REFUSED
 
 
 def test_what_is_off_is_not_read(model_folder: Path) -> None:
-    with saying(model_folder, prompts="off", replies="off") as made, made.counting():
+    with saying(model_folder, guard=guard(prompts="off", replies="off")) as made, counting(made.server):
         made.says(UNSAFE)
         answer = made.server.ask(messages=[{"role": "user", "content": UNSAFE}])
         assert answer.json()["choices"][0]["message"]["content"] == UNSAFE
@@ -163,7 +96,7 @@ def test_what_is_off_is_not_read(model_folder: Path) -> None:
 
 def test_an_unsafe_sentence_after_safe_ones_that_nobody_saw_is_drawn_again_whole(retrying: Said) -> None:
     retrying.says(f"{SAFE} {UNSAFE}", SAFE)
-    with retrying.counting(reply_retried=1):
+    with counting(retrying.server, reply_retried=1):
         assert got(retrying.server.ask()) == (SAFE, "stop")
 
 
@@ -172,7 +105,7 @@ def test_a_stream_ends_before_its_first_unsafe_sentence(retrying: Said) -> None:
     (ids,) = retrying.engine.texts
     ids.insert(len(ids) // 2, WAITS)
     body = {"model": "fledgling", "messages": CHAT, "stream": True}
-    with retrying.counting(reply_refused=1):
+    with counting(retrying.server, reply_refused=1):
         with retrying.server.http.stream("POST", "/v1/chat/completions", json=body) as answer:
             events = answer.iter_text()
             came = next(event for event in events if "boat" in event)
@@ -195,7 +128,7 @@ def test_an_unsafe_prompt_is_refused_whatever_part_of_it_is_unsafe(retrying: Sai
         {"messages": [hello], "labels": ["a duck", UNSAFE]},
     ]
     asked = retrying.server.live.loop.figures.tokens
-    with retrying.counting(prompt_refused=5):
+    with counting(retrying.server, prompt_refused=5):
         for body in bodies:
             assert got(retrying.server.ask(stream=streamed, **body)) == REFUSED
         assert got(retrying.server.post("/v1/completions", prompt=UNSAFE, stream=streamed)) == REFUSED
