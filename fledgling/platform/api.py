@@ -10,7 +10,7 @@ from fledgling import logins
 from fledgling.platform.settings import declaration
 
 POOL = "fledgling"
-NAMES = ("pipeline", "publish-reviews", "collect-reviews", "improve", "release", "rollback", "drift")
+NAMES = ("pipeline", "publish-reviews", "collect-reviews", "improve", "release", "rollback", "drift", "backup")
 DEPLOYMENTS = tuple(f"{name}/{name}" for name in NAMES)  # of a flow and a deployment of its name
 
 

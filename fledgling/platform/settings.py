@@ -20,7 +20,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {  # of what is secret
     "mlflow": (*_MLFLOW_CLIENT, logins.MLFLOW_KEY, MLFLOW_STORE),
     "review": (logins.PREFECT, logins.REVIEW, logins.SERVE, REVIEW_STORE),
     "serve": (*_MLFLOW_CLIENT, logins.SERVE, REVIEW_STORE),
-    "worker": (logins.PREFECT, *_MLFLOW_CLIENT, logins.SERVE, REVIEW_STORE),
+    "worker": (logins.PREFECT, *_MLFLOW_CLIENT, logins.SERVE, REVIEW_STORE, PREFECT_STORE, MLFLOW_STORE),  # `backup`
     "start": (logins.PREFECT,),
     "deploy": (logins.PREFECT,),
 }
