@@ -12,7 +12,7 @@ from apps.review.protection import received_again
 from apps.review.settings import is_loopback
 from apps.serve.openai_errors import ApiError
 
-KEPT_TO_KEYS = ("/v1/", "/admin/", "/feedback/")
+KEPT_TO_KEYS = ("/v1/", "/admin/", "/feedback/", "/metrics")
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
 
 
