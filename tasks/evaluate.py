@@ -147,7 +147,7 @@ def evaluate(
         written = [*told, *written]  # the newest model's first
     stage.write_metrics(metrics, figures)
     stage.write_text(samples, "# What the models say\n\n" + "\n".join([*written, *results.conversations]))
-    stage.write_text(task_table, table.markdown(results.verdicts))
+    stage.write_text(task_table, table.markdown(results.verdicts, confidence=params.confidence))
     stage.write_text(task_plot, table.plot(results.verdicts))
     _write_comparison(figures, comparison)
     _tell(figures, results)

@@ -72,9 +72,10 @@ def digits(metric: str) -> int:
     return 1 if metric in OF_A_HUNDRED else 3
 
 
-def markdown(verdicts: Sequence[Verdict]) -> str:
-    """The table as people read it: a row a task and system, the headline figure first."""
-    lines = ["# Tasks beside their baselines", "", *_summary(verdicts), "", *_details(verdicts), *_notes(verdicts)]
+def markdown(verdicts: Sequence[Verdict], *, confidence: float) -> str:
+    """The table as people read it: a row a task and system, the headline figure first. confidence: of the intervals."""
+    details = [*_details(verdicts, confidence), *_notes(verdicts)]
+    lines = ["# Tasks beside their baselines", "", *_summary(verdicts), "", *details]
     return "\n".join(lines) + "\n"
 
 
@@ -90,8 +91,8 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
         )
 
 
-def _details(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    yield "| task | by | figures (95 % intervals by bootstrap) |"
+def _details(verdicts: Sequence[Verdict], confidence: float) -> Iterator[str]:
+    yield f"| task | by | figures ({100 * confidence:g} % intervals by bootstrap) |"
     yield "|---|---|---|"
     for verdict in verdicts:
         for name in ranked(verdict):

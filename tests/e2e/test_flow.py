@@ -109,6 +109,7 @@ def test_each_stage_leaves_a_markdown_artifact_and_pretrain_its_progress(run_on_
     markdown = {artifact["key"]: artifact["data"] for artifact in found if artifact["type"] == "markdown"}
     assert set(markdown) == {f"stage-{stage}" for stage in STAGES} | {"model"}
     assert "val_bits_per_byte" in markdown["stage-pretrain"]
+    assert "## Tasks beside their baselines" in markdown["stage-evaluate"]
     assert "peak_rss_mib" in markdown["stage-pretrain"]
     progress = [artifact for artifact in found if artifact["type"] == "progress"]
     assert ("progress-pretrain", 100.0) in [(artifact["key"], float(artifact["data"])) for artifact in progress]

@@ -147,7 +147,8 @@ def test_dvcs_plots_hold_the_curve_and_the_comparisons(second_seed: tuple[Worksp
     printed = workspace.dvc("plots", "show")
     page = (workspace.folder / "dvc_plots" / "index.html").read_text()
     assert printed.strip().startswith("file://")
-    for title in ("Validation bits per byte by training tokens", "Bits per byte beside the baselines"):
+    titles = ("Validation bits per byte by training tokens", "Bits per byte beside the baselines")
+    for title in (*titles, "Headline figure of each task beside the baselines"):
         assert title in page
     (by_profile,) = [
         line for line in page.splitlines() if '"title": {"text": "Validation bits per byte by profile"' in line

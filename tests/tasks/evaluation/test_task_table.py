@@ -46,7 +46,8 @@ def test_when_a_task_is_won_or_lost(told: Verdict, outcome: str) -> None:
 
 
 def test_the_table_marks_what_is_lost_and_shows_everybody_the_best_first() -> None:
-    text = markdown([verdict(0.7, 0.8), verdict(0.8, 0.7)])
+    text = markdown([verdict(0.7, 0.8), verdict(0.8, 0.7)], confidence=0.9)
+    assert "| task | by | figures (90 % intervals by bootstrap) |" in text
     lines = text.splitlines()
     assert lines[4] == (
         "| feelings | macro_f1 | finetuned 0.700 [0.680, 0.720] | tfidf 0.800 [0.780, 0.820] "
@@ -61,9 +62,11 @@ def test_the_table_marks_what_is_lost_and_shows_everybody_the_best_first() -> No
 
 def test_beside_meteor_stands_what_it_matches() -> None:
     note = "METEOR matches exact words and stems, and synonyms only where `evaluate.tasks.wordnet` names a WordNet.\n"
-    told = markdown([verdict(0.2, 0.1, metric="rouge_l", lead3={"rouge_l": near(0.1), "meteor": near(0.2)})])
+    told = markdown(
+        [verdict(0.2, 0.1, metric="rouge_l", lead3={"rouge_l": near(0.1), "meteor": near(0.2)})], confidence=0.95
+    )
     assert told.endswith(f" |\n\n{note}")
-    assert "METEOR" not in markdown([verdict(0.7, 0.8)])
+    assert "METEOR" not in markdown([verdict(0.7, 0.8)], confidence=0.95)
 
 
 def test_the_plot_has_shares_of_the_best_there_can_be() -> None:
@@ -83,7 +86,7 @@ def test_a_headline_figure_that_no_row_asks_for_is_said_and_not_made_up() -> Non
     )  # fmt: skip
     assert told.outcome == "not measured"
     assert told.line() == "stories: not measured; token_f1 -, retrieval -"
-    text = markdown([told])
+    text = markdown([told], confidence=0.95)
     assert "| stories | token_f1 | finetuned - | retrieval - | - | not measured |" in text
     assert "| stories | finetuned | constraints_met 0.500 [0.480, 0.520] |" in text
     assert plot([told]).splitlines() == ["name,task,by,metric,share"]
