@@ -70,10 +70,10 @@ def generate_batch64_vs_transformers() -> Row:
 
 
 def generate_llamacpp_vs_transformers() -> Row:
-    """Median greedy tokens/s of one stream: the engine llama.cpp, in its fastest numbers, beside transformers' generate.
+    """Median greedy tokens/s of one stream: the engine llama.cpp beside transformers' generate with its cache.
 
-    The same model and threads as `generate_torch_vs_transformers`; the row's note has each kind of numbers, of which
-    f32 is the one that says the torch engine's text. Raises UserError where llama-cpp-python is not installed.
+    In its fastest numbers; the row's note has each kind, of which f32 is the one that says the torch engine's text.
+    The same model and threads as `generate_torch_vs_transformers`. Raises UserError without llama-cpp-python.
     """
     from tasks.exporting.gguf import NUMBERS
     from tasks.serving.llama_cpp import LlamaCppEngine
