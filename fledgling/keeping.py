@@ -42,3 +42,28 @@ def restore(
     from fledgling.backup import restore_from
 
     typer.echo(restore_from(folder))
+
+
+@app.command()
+def gc(
+    remove: Annotated[bool, typer.Option("--remove/--dry-run", help="Remove it; without: only say what.")] = False,
+    days: Annotated[float, typer.Option(min=0, help="Only what is older than so many days.")] = 7,
+    clone: Annotated[
+        list[Path] | None, typer.Option(help="Another folder that shares DVC's cache; may be given again.")
+    ] = None,
+) -> None:
+    """Say what nobody needs any more, and its bytes: DVC's cache, old checkpoints, MLflow's deleted runs."""
+    from fledgling.gc import collect_garbage
+
+    typer.echo(collect_garbage(remove=remove, days=days, clones=tuple(clone or ())))
+
+
+@app.command()
+def forget(
+    reviewer: Annotated[str | None, typer.Option(help="The name that the owner calls them by.")] = None,
+    reply: Annotated[str | None, typer.Option(help="The id of a served reply: chatcmpl-...")] = None,
+) -> None:
+    """Delete a reviewer or a served reply, and say which published batches hold something of it."""
+    from fledgling.forget import forget as forget_one
+
+    typer.echo(forget_one(reviewer=reviewer, reply=reply))
