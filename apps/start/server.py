@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Mapping
 
 import uvicorn
@@ -38,4 +39,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
-    serve()
+    try:
+        serve()
+    except UserError as error:
+        sys.exit(f"start: {error}")

@@ -1,6 +1,7 @@
 """The server of the champion: waits until there is one, and says so to who asks meanwhile."""
 
 import http.server
+import sys
 import threading
 import time
 from http import HTTPStatus
@@ -8,6 +9,7 @@ from http import HTTPStatus
 from apps.serve.settings import load_settings
 from fledgling.platform import champion
 from fledgling.platform.addresses import bind
+from tasks.stage import UserError
 
 LOOK_EVERY_S = 5.0
 WAITING = "No champion yet: `fledgling promote`, or an approved release, makes one; it is served from then on.\n"
@@ -47,4 +49,7 @@ def work() -> None:
 
 
 if __name__ == "__main__":
-    work()
+    try:
+        work()
+    except UserError as error:
+        sys.exit(f"serve: {error}")

@@ -71,6 +71,8 @@ def environment(wanted: Ports, service: str, *, alone: bool = False) -> dict[str
     found = {name: value for name, value in process.environment(own).items() if name not in _SECRET}
     if service == "prefect" and logins.PREFECT in given:
         given["PREFECT_SERVER_API_AUTH_STRING"] = given[logins.PREFECT]
+    if service == "mlflow":
+        found.pop("MLFLOW_TRACKING_URI", None)  # it is the server
     return found | given
 
 

@@ -106,9 +106,19 @@ def test_a_command_finds_the_platforms_mlflow_and_is_let_in() -> None:
     logins.lend(found)
     assert found["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5050"
     assert found[logins.MLFLOW_PASSWORD] == kept[logins.MLFLOW_PASSWORD]
-    elsewhere = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org"}
+    elsewhere = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org", "PREFECT_API_URL": "https://prefect.example.org"}
+    before = dict(elsewhere)
     logins.lend(elsewhere)
-    assert set(elsewhere) == {"MLFLOW_TRACKING_URI"}
+    assert elsewhere == before
     nothing: dict[str, str] = {}
     logins.lend(nothing)
-    assert nothing == {}
+    assert nothing == {logins.PREFECT: kept[logins.PREFECT]}  # of the server that `fledgling run` finds here
+
+
+def test_a_key_is_lent_to_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    logins.take(make=True)
+    monkeypatch.delenv(logins.SERVE)
+    assert logins.key_of("http://127.0.0.1:8200") == logins.kept()[logins.SERVE]
+    assert logins.key_of("https://chat.example.org") == ""
+    monkeypatch.setenv(logins.SERVE, "the-first-key-of-two,another")
+    assert logins.key_of("https://chat.example.org") == "the-first-key-of-two"
