@@ -1,10 +1,15 @@
 """The worker: a Prefect worker of this folder, as soon as there is a server for it."""
 
+import hashlib
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import httpx
 
 from fledgling.platform.api import NAMES, POOL, answers, send
 from fledgling.platform.watch import DIED
@@ -17,9 +22,24 @@ def work() -> None:
     api = os.environ["PREFECT_API_URL"]
     while not answers(f"{api}/health"):
         time.sleep(0.3)
-    close_dead_runs(api)
-    arguments = ["worker", "start", "--pool", POOL, "--type", "process", "--name", "here"]
+    if not _others(api):
+        close_dead_runs(api)
+    arguments = ["worker", "start", "--pool", POOL, "--type", "process", "--name", name_of(Path.cwd())]
     os.execv(sys.executable, [sys.executable, "-m", "prefect", *arguments])  # noqa: S606
+
+
+def name_of(folder: Path) -> str:
+    """A worker's name: of its machine, or container, and its folder."""
+    return f"{socket.gethostname()}-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}"
+
+
+def _others(api: str) -> bool:
+    """Whether other workers are there: a run may be one of theirs, and the dead ones are ended by watch.py's automation."""
+    wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
+    answer = send(api, "POST", f"/work_pools/{POOL}/workers/filter", wanted)
+    if answer.status_code == httpx.codes.NOT_FOUND:  # no pool yet
+        return False
+    return any(found["name"] != name_of(Path.cwd()) for found in answer.raise_for_status().json())
 
 
 def close_dead_runs(api: str) -> None:
