@@ -84,7 +84,6 @@ def _submit(
         tags=policy.tags,
         retries=policy.retries,
         retry_delay_seconds=policy.retry_delay_s,
-        timeout_seconds=policy.time_limit_s,
         retry_condition_fn=_came_from_outside,
     )
     return bound.submit(stage, force=force, tracker=tracker, wait_for=upstream)
@@ -124,7 +123,7 @@ def run_stage(stage: StageNode, *, force: bool, tracker: Tracker) -> None:
 
     with _room_for(stage):
         tracker.stage_started(stage.name)
-        code = process.run(dvc_command(stage.name, force=force), on_line=on_line)
+        code = _reproduce(stage, force=force, on_line=on_line, tracker=tracker)
     tracker.stage_ended(stage.name, ok=code == 0)
     if code != 0:
         raise StageFailed(_own_error(stage.name, last_lines) or f"{stage.name} ended with exit code {code}")
@@ -132,6 +131,16 @@ def run_stage(stage: StageNode, *, force: bool, tracker: Tracker) -> None:
         create_markdown_artifact, key=f"stage-{stage.name}", markdown=report.stage_markdown(stage.name),
         description=stage.description,
     )  # fmt: skip
+
+
+def _reproduce(stage: StageNode, *, force: bool, on_line: Callable[[str], None], tracker: Tracker) -> int:
+    """DVC's exit code. Raises StageFailed where the stage's time is over: Prefect's own limit ends no waiting thread."""
+    limit_s = stage.policy.time_limit_s
+    try:
+        return process.run(dvc_command(stage.name, force=force), on_line=on_line, limit_s=limit_s)
+    except process.TookTooLong:
+        tracker.stage_ended(stage.name, ok=False)
+        raise StageFailed(f"{stage.name}: ended after {limit_s:g} s (meta.time_limit_s in dvc.yaml)") from None
 
 
 def _show(make: Callable[..., Any], **what: Any) -> Any:

@@ -64,19 +64,35 @@ def _tell(watcher: subprocess.Popen[bytes], *, group: int) -> None:
     watcher.stdin.flush()
 
 
-def run(command: Sequence[str], *, on_line: Callable[[str], None]) -> int:
-    """Runs a command to its end, handing on each line of its output (both streams); returns its exit code."""
+class TookTooLong(Exception):
+    """A command that was ended because its time was over."""
+
+
+def run(command: Sequence[str], *, on_line: Callable[[str], None], limit_s: float | None = None) -> int:
+    """Runs a command to its end, handing on each line of its output (both streams); returns its exit code.
+
+    limit_s: ended after so long, then TookTooLong is raised; None: no limit.
+    """
     if _ENDING.is_set():
         return -signal.SIGTERM
     process = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1, errors="replace")
+    over = threading.Event()
+    clock = threading.Timer(limit_s or 0, lambda: (over.set(), stop(process)))
+    clock.daemon = True
+    if limit_s is not None:
+        clock.start()
     try:
         assert process.stdout is not None  # asked for above
         with process.stdout:
             for line in process.stdout:
                 on_line(line.rstrip("\n"))
-        return process.wait()
+        code = process.wait()
     finally:
+        clock.cancel()
         stop(process)
+    if over.is_set():
+        raise TookTooLong
+    return code
 
 
 def stop(process: subprocess.Popen[str], *, grace_s: float = _GRACE_S) -> None:

@@ -34,7 +34,7 @@ def name_of(folder: Path) -> str:
 
 
 def _others(api: str) -> bool:
-    """Whether other workers are there: a run may be one of theirs, and the dead ones are ended by watch.py's automation."""
+    """Whether other workers are there: a run may be theirs then, and the server ends the dead ones (watch.py)."""
     wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
     answer = send(api, "POST", f"/work_pools/{POOL}/workers/filter", wanted)
     if answer.status_code == httpx.codes.NOT_FOUND:  # no pool yet

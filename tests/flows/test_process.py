@@ -52,6 +52,19 @@ def test_lines_of_both_streams_come_as_they_are_written_and_the_exit_code_too() 
     assert seen[1][1] - seen[0][1] > 0.3
 
 
+def test_what_takes_too_long_is_ended_with_its_children() -> None:
+    seen: list[str] = []
+    with pytest.raises(process.TookTooLong):
+        process.run(["bash", "-c", "sleep 300 & echo $$ $!; wait"], on_line=seen.append, limit_s=1)
+    pids = [int(pid) for pid in seen[0].split()]
+    assert len(pids) == 2
+    assert wait_for(lambda: all(map(is_gone, pids)))
+
+
+def test_what_is_in_time_is_not_ended() -> None:
+    assert process.run(["true"], on_line=print, limit_s=60) == 0
+
+
 def test_output_that_is_no_text_is_no_error() -> None:
     seen: list[str] = []
     assert process.run(["printf", r"caf\xe9\n"], on_line=seen.append) == 0
