@@ -134,7 +134,7 @@ def run_stage(stage: StageNode, *, force: bool, tracker: Tracker) -> None:
 
 
 def _reproduce(stage: StageNode, *, force: bool, on_line: Callable[[str], None], tracker: Tracker) -> int:
-    """DVC's exit code. Raises StageFailed where the stage's time is over: Prefect's own limit ends no waiting thread."""
+    """DVC's exit code. Raises StageFailed where the time is over: Prefect's own limit ends no waiting thread."""
     limit_s = stage.policy.time_limit_s
     try:
         return process.run(dvc_command(stage.name, force=force), on_line=on_line, limit_s=limit_s)
