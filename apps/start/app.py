@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from jinja2 import Environment
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -68,5 +69,5 @@ def _files() -> look.VersionedFiles:
 
 
 @cache
-def _environment() -> "look.Environment":
+def _environment() -> Environment:
     return look.environment_of(TEMPLATES, version=_version())

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,16 +83,15 @@ async def _of(client: httpx.AsyncClient, part: Part, environment: Mapping[str, s
     if answer.is_success:
         return Condition(name=part.name, state="well", line=_told(part, answer))
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        return Condition(name=part.name, state="waiting", line=_WAITS.get(part.name, lambda _: "starting")(answer))
+        return Condition(name=part.name, state="waiting", line=_waits_for(part, answer))
     return Condition(name=part.name, state="away", line=f"answers {answer.status_code}")
 
 
-def _serve_waits(answer: httpx.Response) -> str:
+def _waits_for(part: Part, answer: httpx.Response) -> str:
+    if part.name != "serve":
+        return "starting"
     is_json = answer.headers.get("content-type", "").startswith("application/json")
     return "loads the model" if is_json else "no champion yet"
-
-
-_WAITS: Mapping[str, Callable[[httpx.Response], str]] = {"serve": _serve_waits}
 
 
 def _told(part: Part, answer: httpx.Response) -> str:
