@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.keeping import needed
+from tasks.keeping.backup import artifacts_folder
 from tasks.keeping.cache import Cache
 from tasks.keeping.databases import MLFLOW, POSTGRESQL, databases
 from tasks.registry import store
@@ -19,6 +20,7 @@ from tasks.stage import STATE, UserError
 
 CHECKPOINTS = STATE / "checkpoints"
 CACHE_KIND, CHECKPOINT_KIND, MLFLOW_KIND = "DVC's cache", "checkpoints", "MLflow's deleted runs and models"
+SERVERS_OWN = "mlflow-artifacts:"  # an address in the folder that MLflow's server was given
 KINDS = (CACHE_KIND, CHECKPOINT_KIND, MLFLOW_KIND)
 DAY_S = 86_400
 
@@ -116,14 +118,26 @@ def _hidden_store(address: str, *, kind: str) -> Any:
 
 
 def _hidden(delete: Callable[[str], None], name: str, location: str) -> Rubbish:
+    folder = _folder_of(location)
+
     def remove() -> None:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        get_artifact_repository(location).delete_artifacts()
+        if folder is None:
+            get_artifact_repository(location).delete_artifacts()
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         delete(name)
 
-    folder = Path(location.removeprefix("file://"))
-    return Rubbish(kind=MLFLOW_KIND, name=name, size_bytes=_size(folder) if folder.is_dir() else 0, remove=remove)
+    return Rubbish(kind=MLFLOW_KIND, name=name, size_bytes=_size(folder) if folder else 0, remove=remove)
+
+
+def _folder_of(location: str) -> Path | None:
+    """The folder of artefacts on this machine; None where they are in a bucket (whose bytes are not counted)."""
+    kept = artifacts_folder()
+    if location.startswith(SERVERS_OWN):
+        return kept / location.removeprefix(SERVERS_OWN).lstrip("/") if kept else None
+    return None if "://" in location.removeprefix("file://") else Path(location.removeprefix("file://"))
 
 
 def _size(folder: Path) -> int:

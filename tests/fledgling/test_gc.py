@@ -92,7 +92,7 @@ def test_an_old_champions_bytes_stay_when_the_chain_went_on(platform: Path) -> N
     store.connect().set_model_version_tag(NAME, "1", "git_commit", commit)
     before = set(Cache().objects())
     (MODEL / "config.json").write_text("{}")
-    dvc("commit", "--force", "--quiet")
+    dvc("commit --force --quiet")
     assert row(collect_garbage(remove=True, days=0, clones=()), CACHE_KIND) == (0, 0)
     assert before < set(Cache().objects())
 
@@ -108,7 +108,7 @@ def test_where_a_champions_lock_is_not_known_nothing_is_guessed(platform: Path) 
 def test_a_shared_cache_is_left_alone_until_everybody_is_named(platform: Path, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shutil.move(".dvc/cache", shared)
-    dvc("config", "--local", "cache.dir", str(shared))
+    dvc(f"config --local cache.dir {shared}")
     orphan, theirs = put(b"1", "12" * 16), put(b"22", "34" * 16)
     told = collect_garbage(remove=True, days=7, clones=())
     assert "name who shares it with --clone" in told

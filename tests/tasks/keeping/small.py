@@ -30,8 +30,12 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def dvc(*arguments: str) -> str:
-    return run(sys.executable, "-m", "dvc", *arguments)
+def dvc(*commands: str) -> str:
+    """Commands of DVC's, one after the other in one process."""
+    script = (
+        "import sys, shlex; from dvc.cli import main; sys.exit(any(main(shlex.split(one)) for one in sys.argv[1:]))"
+    )
+    return run(sys.executable, "-c", script, *commands)
 
 
 def make_platform(scratch: Path) -> None:
@@ -67,9 +71,7 @@ def _repository() -> None:
     batch.parent.mkdir(parents=True)
     batch.write_text('{"schema_version": 1}\n')
     run("git", "init", "--quiet")
-    dvc("init", "--quiet")
-    dvc("commit", "--force", "--quiet")
-    dvc("add", "--quiet", str(batch))
+    dvc("init --quiet", "commit --force --quiet", f"add --quiet {batch}")
     Path("champion").mkdir()
     Path("champion/champion.json").write_text('{"schema_version": 1, "version": null}\n')
     run("git", "add", "--all", ":!dvc.lock")
