@@ -1,10 +1,12 @@
 """Check 2: human-written > later checkpoints > earlier ones > shuffled words > one phrase over and over.
 
 What pretraining said on the way is the middle of the ladder. All texts of a chain are cut to the same number of
-words, since a sample stops in mid-sentence too, and all are judged as answers to the same request.
+words, since a sample stops in mid-sentence too, and closed with a full stop, and all are judged as answers to the same
+request.
 """
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -122,7 +124,7 @@ def _chain(at: int, human: str, samples: Sequence[Rung], *, top: str, words: int
     told += [("shuffled", " ".join(shuffled)), ("degenerate", " ".join((phrase * words)[:words]))]
     return [
         _Text(
-            item=Item(prompt_id=f"ladder-{at}", kind="story", prompt=REQUEST, answer=text, by=rung),
+            item=Item(prompt_id=f"ladder-{at}", kind="story", prompt=REQUEST, answer=_closed(text), by=rung),
             height=len(told) - 1 - place, rung=rung,
         )
         for place, (rung, text) in enumerate(told)
@@ -136,6 +138,11 @@ def _first(text: str, words: int) -> str:
         start = len(text) - len(text[end:].lstrip())
         end = start + len(text[start:].split(maxsplit=1)[0])
     return text[:end]
+
+
+def _closed(text: str) -> str:
+    """A text that ends with a full stop: whether the cut fell on the end of a sentence says nothing of a rung."""
+    return re.sub(r"\W*$", ".", text, count=1)
 
 
 def _adjacent(chains: Sequence[Sequence[_Text]]) -> list[Question]:

@@ -67,6 +67,18 @@ def test_texts_of_a_chain_have_the_same_number_of_words() -> None:
     assert (spearman.value, spearman.status) == (None, "not_run")  # nothing varies
 
 
+def test_no_rung_is_told_by_where_it_was_cut() -> None:
+    ends: set[str] = set()
+
+    def level(item: object) -> float:
+        ends.add(item.answer[-2:])  # type: ignore[attr-defined]
+        return 5.0 if item.answer.endswith(".") else 1.0  # type: ignore[attr-defined]
+
+    share, _ = checks(FakeJudge(level), LADDER)
+    assert share.value == 0.5
+    assert all(end[0].isalnum() for end in ends)
+
+
 def test_the_top_is_called_human_only_where_a_person_wrote_it() -> None:
     told = [story(number, written_by_hand=False) for number in range(4)]
     share, _ = checks(FakeJudge(knowing), LADDER, stories=told)
