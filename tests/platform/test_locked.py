@@ -15,7 +15,7 @@ import pytest
 from fledgling import logins
 from tests.platform.running import Platform
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # who may ask: everybody. What they answer holds nothing of anybody's

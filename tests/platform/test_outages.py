@@ -27,7 +27,7 @@ from tests.e2e.test_mlflow_server import Server, history, paused, written
 from tests.e2e.workspace import FLEDGLING, LIMIT_S, Workspace, ended_after, succeeded, wait_for
 from tests.platform.running import Platform, copy_project, free_ports, platform_in
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 AWAY = ("at the start", "at the end", "all the time")  # in the middle: tests/e2e/test_mlflow_server.py
 

@@ -13,7 +13,7 @@ from fledgling.platform.api import NAMES
 from tests.platform.running import Platform
 from tests.tasks.reviews.postgresql import Server
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def test_every_part_is_well_and_the_start_page_and_status_say_so(platform: Platform) -> None:
