@@ -84,8 +84,8 @@ class Platform:
         """Returns when it says that it is ready."""
         with (self.folder / "lines.txt").open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-c", PLATFORM, "platform"], cwd=self.folder, env=self.environment, stdout=out, stderr=out,
-                start_new_session=True,
+                [sys.executable, "-c", PLATFORM, "platform"], cwd=self.folder, env=self.environment, stdout=out,
+                stderr=out, start_new_session=True,
             )  # fmt: skip
         self.started.append(process)
         said = "Ctrl+C stops them"
