@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from tasks.reviews.asking import NONCE
 from tasks.reviews.cards import draw
@@ -48,7 +48,7 @@ class _Chat(BaseModel):
     object: Literal["chat.completion"]
     id: str
     model: str
-    choices: list[_Choice]
+    choices: list[_Choice] = Field(min_length=1)
     usage: _Usage
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from apps.review.settings import Settings, is_loopback, load_settings
+from apps.serve.settings import DEFAULT_PORT, KEYS, PORT
 from tests.conftest import refused
 
 SECRET = "a secret of the tests, forty characters or so"
@@ -64,3 +65,16 @@ def test_a_secret_that_is_none_is_told(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told(tmp_path: Path, name: str, value: str) -> None:
     with refused(f"FLEDGLING_REVIEW_{name}"):
         settings(tmp_path, **{name: value})
+
+
+def test_the_models_are_asked_on_this_machine_unless_it_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    found = load_settings(environment={}, secret_file=file)
+    assert (found.models, found.models_key) == (f"http://127.0.0.1:{DEFAULT_PORT}", None)
+    assert load_settings(environment={PORT: "8300"}, secret_file=file).models == "http://127.0.0.1:8300"
+    elsewhere = {"FLEDGLING_SERVE_URL": "https://models.example/v1/", KEYS: "first-key-of-two, second"}
+    found = load_settings(environment=elsewhere, secret_file=file)
+    assert (found.models, found.models_key) == ("https://models.example", "first-key-of-two")
+    for wrong in ("models.example", "http://", "http://a b", "http://models.example/path?x"):
+        with refused("FLEDGLING_SERVE_URL is"):
+            load_settings(environment={"FLEDGLING_SERVE_URL": wrong}, secret_file=file)
