@@ -15,7 +15,7 @@ from docker.utils.build import exclude_paths
 from jsonschema import Draft202012Validator
 
 from fledgling.init_env import SECRETS
-from fledgling.platform.settings import NEEDS
+from fledgling.platform.settings import MLFLOW_STORE, NEEDS, PREFECT_STORE, REVIEW_STORE
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -24,6 +24,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LASTING = sorted(name for name, service in SERVICES.items() if service.get("restart") == "unless-stopped")
 VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?:(:?[-?+])([^}]*))?\}")
 SECRET = re.compile(r"PASSWORD|SECRET|KEYS?$|AUTH_STRING")
+BACKED_UP = (PREFECT_STORE, MLFLOW_STORE)
 OPTIONAL_SECRETS = {"OPENAI_API_KEY"}  # of somebody else's server; none is asked for without it
 NAMED = re.compile(r"^#?([A-Z][A-Z0-9_]*)=", re.MULTILINE)
 
@@ -63,7 +64,12 @@ def test_init_env_makes_every_variable() -> None:
 @pytest.mark.parametrize("name", sorted(NEEDS))
 def test_a_service_is_given_the_secrets_that_it_asks_for_and_no_others(name: str) -> None:
     known = {secret for needs in NEEDS.values() for secret in needs}
-    assert known & set(SERVICES[name]["environment"]) == set(NEEDS[name])
+    elsewhere = set(BACKED_UP) if name == "worker" else set()  # in containers the service `backup` alone has them
+    assert known & set(SERVICES[name]["environment"]) == set(NEEDS[name]) - elsewhere
+
+
+def test_the_backup_reaches_every_database() -> None:
+    assert {*BACKED_UP, REVIEW_STORE} <= set(SERVICES["backup"]["environment"])
 
 
 def test_ports_are_this_machines_alone() -> None:

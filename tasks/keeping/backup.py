@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,14 +55,15 @@ def back_up(folder: Path) -> BackedUp:
         raise UserError("dvc.yaml: no such file; run from the project's root")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is there already; a backup is a new folder")
-    found = [database for database in databases() if database.holds_something()]
+    wanted = databases()
+    found = [database for database in wanted if database.holds_something()]
     if not found and not workspace.LOCK.exists():
         raise UserError("there is nothing to back up yet: no database and no dvc.lock")
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.absolute().parent) as scratch:
         made = Path(scratch) / "backup"
         made.mkdir(mode=0o700)
-        manifest = _fill(made, found)
+        manifest = _fill(made, found, empty=[one for one in wanted if one not in found])
         if folder.exists():
             folder.rmdir()  # it is empty
         made.rename(folder)
@@ -84,11 +85,12 @@ def artifacts_folder(environment: Mapping[str, str] = os.environ) -> Path | None
     return None if "://" in said.removeprefix("file://") else Path(said.removeprefix("file://"))
 
 
-def _fill(made: Path, found: list[Database]) -> Manifest:
+def _fill(made: Path, found: Sequence[Database], *, empty: Sequence[Database]) -> Manifest:
     (made / DATABASES).mkdir()
     for database in found:
         database.dump(made / DATABASES)
-    left_out = [SECRETS_TOLD, *_copy_artifacts(made / ARTIFACTS), *_copy_cache(made / CACHE)]
+    nothing = [f"{database.name}: there is nothing at {database.place}" for database in empty]
+    left_out = [SECRETS_TOLD, *nothing, *_copy_artifacts(made / ARTIFACTS), *_copy_cache(made / CACHE)]
     for path in KEPT_FILES:
         _copy(path, made / FILES / path)
     _bundle(made / EXPERIMENTS)
