@@ -66,7 +66,7 @@ def environment(wanted: Ports, service: str, *, alone: bool = False) -> dict[str
     alone: in a container of its own, where the others' addresses are the environment's. A service is given no secret
     but those that it needs.
     """
-    own = _own(wanted) | ({} if alone else _addresses(wanted))
+    own = _own(wanted) | (_of_a_container() if alone else _addresses(wanted))
     given = {name: os.environ[name] for name in NEEDS[service] if os.environ.get(name)}
     found = {name: value for name, value in process.environment(own).items() if name not in _SECRET}
     if service == "prefect" and logins.PREFECT in given:
@@ -98,6 +98,13 @@ def _own(wanted: Ports) -> dict[str, str]:
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_ENABLE_AI_GATEWAY": "false",
     }
+
+
+def _of_a_container() -> dict[str, str]:
+    """Prefect's pages are copied where they are served from; the packages of an image cannot be written."""
+    pages = STATE / "prefect" / "ui"
+    pages.mkdir(parents=True, exist_ok=True)
+    return {"PREFECT_UI_STATIC_DIRECTORY": str(pages.resolve())}
 
 
 def _addresses(wanted: Ports) -> dict[str, str]:
