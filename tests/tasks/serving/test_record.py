@@ -63,6 +63,13 @@ def test_off_it_touches_no_disk(new: Callable[..., Record], tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_on_the_database_is_open_before_the_first_reply(new: Callable[..., Record]) -> None:
+    record, give_up_at = new(keep=True), time.monotonic() + 60
+    while "database" not in vars(record):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
 def test_a_thumb_keeps_the_reply_and_makes_a_rating_for_reviewers(new: Callable[..., Record]) -> None:
     record = new()
     record.write(reply())
