@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tasks.reviews.chains import live
+from tasks.reviews.decisions import BOTH_BAD, TIE
 from tasks.reviews.kinds import Values
 from tasks.reviews.params import QualityParams
 from tasks.reviews.tables import Annotation, Generation, Shown
@@ -120,10 +121,15 @@ def _is_right(decision: Values, gold: Values) -> bool:
 def _again(own: Sequence[Annotation]) -> Iterable[bool]:
     first = {annotation.item_id: annotation.decision for annotation in own if not annotation.assignment.is_again}
     return [
-        annotation.decision == first[annotation.item_id]
+        _merged(annotation.decision) == _merged(first[annotation.item_id])
         for annotation in own
         if annotation.assignment.is_again and annotation.item_id in first
     ]
+
+
+def _merged(decision: Values) -> Values:
+    """A decision as it counts for consistency: two answers that are alike, both good or both bad, are alike."""
+    return {"winner": TIE} if decision.get("winner") in (TIE, BOTH_BAD) else decision
 
 
 def _left(own: Sequence[Annotation]) -> Iterable[bool]:

@@ -62,6 +62,18 @@ def test_gold_items_that_were_missed(review_database: Database) -> None:
         assert failing(session, limits(min_gold=6, min_gold_agreement=1 / 3), NOW) == {}
 
 
+def test_two_that_are_alike_are_alike_again_good_or_bad(review_database: Database) -> None:
+    with review_database.session() as session:
+        publish(session, items=12)
+        ada, seen = person(session), set[str]()
+        while cards := deal(session, ada, again_share=0.99, again_after=8):
+            (card,) = cards
+            say(session, ada, card, "both_bad" if card.item in seen else "tie")
+            seen.add(card.item)
+        found = of(session, ada)
+        assert found.again.part == found.again.of > 0
+
+
 @pytest.mark.parametrize("steady", [True, False])
 def test_what_is_said_again(review_database: Database, steady: bool) -> None:
     with review_database.session() as session:
