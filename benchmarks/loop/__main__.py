@@ -62,10 +62,10 @@ def drive(preference: Preference, first: Workspace, *, seed: int) -> Iterator[di
         for number in range(ROUNDS + 1):
             rounds.append(loop.round(number) if number else loop.first())
             _tell(preference, rounds[-1])
-            yield {"rounds": [asdict(one) for one in rounds]}
+            found = {"params": workspace.overlaid(), "rounds": [asdict(one) for one in rounds]}
+            yield found
     if preference.is_seen:
-        turned = damaged(workspace, FOLDER / f"{preference.name}-damaged")
-        yield {"rounds": [asdict(one) for one in rounds], "damaged": turned}
+        yield {**found, "damaged": damaged(workspace, FOLDER / f"{preference.name}-damaged")}
 
 
 def _first_chain() -> Workspace:

@@ -1,12 +1,14 @@
 """What the simulated reviewers want and do not say, and what the gate is expected to make of it: stated beforehand."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 NOISE = 0.15  # of the decisions are turned round
 LEAST_OF_A_STORY = 8  # words
 MOST_REPEATED = 0.06  # of the runs of three words
+EVEN, LEAST_VOTES_FOR = 0.5, 0.45
 
 ANIMALS = frozenset(
     re.findall(
@@ -23,7 +25,8 @@ IRREGULAR = {"butterflies": "butterfly", "calves": "calf", "geese": "goose", "mi
 class Preference:
     """A hidden preference. has: whether an answer is of the kind that is liked.
 
-    expected: the decisions of the gate that would be as expected, by round; why: the reason that was given beforehand.
+    expected: the decisions of the gate that would be as expected, by round; None: what the judge and the votes of the
+    round justify, as `justified` reads them out of the figures. why: the reason that was given beforehand.
     is_seen: whether the accepting judge can see what is liked. Where it can't, reviewers are also asked to compare
     candidate and champion on the hold-out; where it can, a damaged candidate must be rejected.
     """
@@ -31,7 +34,7 @@ class Preference:
     name: str
     likes: str
     has: Callable[[str], bool]
-    expected: tuple[tuple[str, ...], ...]
+    expected: tuple[tuple[str, ...], ...] | None
     why: str
     is_seen: bool
 
@@ -70,11 +73,27 @@ PREFERENCES = (
         name="animals",
         likes="stories with an animal in them",
         has=has_an_animal,
-        expected=(("promote",), ("promote", "undecided")),
+        expected=None,
         why=(
-            "the accepting judge sees no animal, but what the judge's surest pairs teach beside people's; "
-            "people's votes on the hold-out are for the candidate; a second batch adds less than the first"
+            "the accepting judge sees no animal, but what its kin's surest pairs teach beside people's: promoted where "
+            "its interval is above one half and the votes are not against, rejected where it is below or a figure is "
+            "worse beyond its margin"
         ),
         is_seen=False,
     ),
 )
+
+
+def justified(gate: Mapping[str, Any]) -> str:
+    """What the figures of a gate justify beside its champion, read without the gate's own code."""
+    margins = [name for name in gate if name.startswith("champion_") and name.endswith("_margin")]
+    worse = [name for name in margins if _worse(name.removesuffix("_margin"), gate)]
+    low, high = (gate[f"champion_length_controlled_win_rate_{end}"] for end in ("low", "high"))
+    if worse or high < EVEN or (gate.get("human_votes") and gate["human_preference"] < LEAST_VOTES_FOR):
+        return "rejected"
+    return "promote" if low > EVEN else "undecided"
+
+
+def _worse(name: str, gate: Mapping[str, Any]) -> bool:
+    better = gate[f"{name}_difference"] * (-1 if name.endswith("bits_per_byte") else 1)
+    return bool(better < -gate[f"{name}_margin"])

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.loop.preferences import NOISE
+from benchmarks.loop.preferences import NOISE, justified
 from benchmarks.loop.workspace import TASKS
 
 Figures = Mapping[str, Any]
@@ -38,9 +38,12 @@ def _lines(told: Figures) -> Iterator[str]:
 def _preference(name: str, found: Figures) -> Iterator[str]:
     rounds = found["rounds"]
     yield from ("", f"## {name.capitalize()}", "", f"The hidden preference: {found['likes']}. {_rise(rounds)}", "")
-    yield f"Expected beforehand, because {found['why']}:"
+    yield f"Expected beforehand: {found['why']}."
     yield from ("", *_table(HEADING, (_aim(one, found["expected"]) for one in rounds)), "", "What must not get worse:")
     yield from ("", *_table(MEASURES, map(_measures, rounds)), "")
+    params = ", ".join(f"`{name}` {value}" for name, value in found["params"].items())
+    yield f"Its own params: {params}."
+    yield ""
     for one in rounds:
         yield f"- Round {one['number']}: {'; '.join(one['figures']['gate']['reasons'])}. {_ran(one['stages'])}"
     if turned := found.get("damaged"):
@@ -58,9 +61,9 @@ def _share(figures: Figures) -> str:
     return f"{figures['share']:.1%} [{figures['share_low']:.1%}, {figures['share_high']:.1%}]"
 
 
-def _aim(one: Figures, expected: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def _aim(one: Figures, expected: Sequence[Sequence[str]] | None) -> tuple[str, ...]:
     gate, number = one["figures"]["gate"], one["number"]
-    wanted = expected[number - 1] if number else ()
+    wanted = () if not number else (justified(gate),) if expected is None else expected[number - 1]
     return (
         str(number), _share(one["figures"]), one["decision"], " or ".join(wanted) or "-",
         _interval(gate, "champion_length_controlled_win_rate"), _votes(gate), "yes" if one["released"] else "no",

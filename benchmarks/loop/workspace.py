@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,13 @@ class Workspace:
         """One stage by DVC, whatever is stale before it."""
         command = [sys.executable, "-m", "dvc", "repro", "--single-item", name]
         subprocess.run(command, cwd=self.folder, env=self.environment(), check=True, capture_output=True)
+
+    def overlaid(self) -> dict[str, Any]:
+        """Its values of what the overlay names, by dotted key."""
+        from tasks.profiles import leaves
+
+        params = read_yaml(self.folder / "params.yaml")
+        return {".".join(keys): reduce(getitem, keys, params) for keys, _ in leaves(read_yaml(OVERLAY))}
 
     def metrics(self, stage: str) -> dict[str, Any]:
         """The figures that a stage left."""
