@@ -1,5 +1,6 @@
 """A promotion while replies are on their way, and a share of the conversations for the candidate."""
 
+import pickle
 import shutil
 import threading
 from collections.abc import Iterator
@@ -81,6 +82,31 @@ def test_the_candidate_has_its_share_and_a_conversation_stays_where_it_is(regist
         registry.set_registered_model_alias(NAME, CHAMPION, "2")  # the promotion of what is loaded already
         wait_until(lambda: len(made.service.fleet.lives) == 1)
         assert served(made) == ("fledgling/2", "champion")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("pytorch_model.bin", pickle.dumps(Path("run")), "pytorch_model.bin, which may run code when it is read"),
+        ("model.safetensors", b"\x80\x04not tensors", "can't be served"),
+    ],
+    ids=["a pickle inside", "no tensors"],
+)
+def test_the_promotion_of_a_corrupt_model_changes_nothing(
+    registry: Any, workspace: Path, caplog: pytest.LogCaptureFixture, name: str, content: bytes, told: str
+) -> None:
+    source = Path(registry.get_model_version(NAME, "2").source)
+    (source / name).write_bytes(content)
+    with caplog.at_level("WARNING", "tasks.serving.fleet"), running("champion", slots=4, poll_s=0.1) as made:
+        registry.set_registered_model_alias(NAME, CHAMPION, "2")
+        wait_until(lambda: [one for one in caplog.records if told in one.getMessage()])
+        assert served(made) == ("fledgling/1", "champion")
+        assert made.http.get("/ready").json()["served"] == {"fledgling/1": "champion"}
+        registry.set_registered_model_alias(NAME, CHAMPION, "1")
+        assert served(made) == ("fledgling/1", "champion")
+    warned = [one for one in caplog.records if one.name == "tasks.serving.fleet" and one.levelname == "WARNING"]
+    assert len(warned) == 1, "one line, however often the registry is asked"
+    assert "\n" not in warned[0].getMessage()
 
 
 def _said(events: str) -> str:
