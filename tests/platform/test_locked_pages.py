@@ -20,6 +20,7 @@ from tests.platform.test_locked import METHODS, WRONG, filled
 
 SERVE_OPEN = {"/health", "/ready"}
 REVIEW_OPEN = {"/healthz"}
+LINK = {"token": "WzEsMF0.forged.forged"}  # what an invite's page sends
 KEY = "the-key-of-the-tests"
 
 
@@ -57,9 +58,9 @@ def test_review(workspace: Path) -> None:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return {
-                (method, path, (await client.request(method.upper(), filled(path), headers=headers)).status_code)
+                (method, path, (await client.request(method.upper(), filled(path), headers=one, data=LINK)).status_code)
                 for method, path in asked
-                for headers in forged
+                for one in forged
             }
 
     with open_database(f"sqlite:///{workspace / 'review.db'}") as database:

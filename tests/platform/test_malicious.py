@@ -114,6 +114,7 @@ def test_beside_a_model(tmp_path: Path, marker: Path, suffix: str) -> None:
         versions.find(str(folder))
 
 
+@pytest.mark.filterwarnings("ignore:.*type hint")  # of MLflow's own types, when it is imported
 def test_a_pickled_model_of_mlflow_is_not_read(workspace: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks.registry import store
 
