@@ -12,10 +12,12 @@ from apps.review.access import Visit, member
 from apps.review.look import page
 from apps.review.service import Changing, Served, Service, Visiting, now
 from tasks.reviews import reviewers
+from tasks.reviews.batch_file import text_of
 from tasks.reviews.chains import history, in_force
 from tasks.reviews.kinds import Role
 from tasks.reviews.overview import BatchOverview, batch_overview, overview
-from tasks.reviews.tables import Annotation, Item, Reviewer, Shown
+from tasks.reviews.rows import rows_of
+from tasks.reviews.tables import Annotation, Export, Item, Reviewer, Shown
 from tasks.stage import UserError
 
 router = APIRouter(prefix="/owner")
@@ -55,6 +57,18 @@ def see_item(service: Served, visit: Visiting, item: str) -> Response:
             return _unknown(f"There is no item {item}.")
         values = {"item": found, **_history(session, found), **_shared(service, visit, owner)}
         return page("item.html.j2", values)
+
+
+@router.get("/files/{name}")
+def take_file(service: Served, visit: Visiting, name: str) -> Response:
+    """A collected batch as its file in data/feedback has it, byte for byte."""
+    with service.database.reading() as session:
+        member(session, visit, role="owner")
+        export = session.scalar(select(Export).where(Export.file == name))
+        if export is None:
+            return _unknown(f"There is no file {name}.")
+        headers = {"Content-Disposition": f'attachment; filename="{export.file}"'}
+        return Response(text_of(rows_of(session, export.id)), media_type="application/jsonl", headers=headers)
 
 
 @router.post("/reviewers")

@@ -1,12 +1,15 @@
 """What the owner sees: batches, people, and an item with all that was done with it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tasks.reviews.collecting import collect
 from tasks.reviews.database import Database
-from tests.apps.review.filled import Filling, Served, invite
+from tests.apps.review.filled import NOW, Filling, Served, invite
 from tests.apps.review.member import joined, order_of
+from tests.tasks.reviews import small
 
 pytestmark = pytest.mark.server
 
@@ -35,6 +38,23 @@ def test_an_item_shows_where_its_answers_come_from_and_what_was_done(
         assert "Harriet" in overview
         assert owner.client.get("/owner/batches/nowhere").status_code == 404
         assert owner.client.get("/owner/items/nowhere/1").status_code == 404
+
+
+def test_a_collected_batch_is_taken_from_the_page_as_its_file_is(
+    served: Served, database: Database, publish: Publish, workspace: Path
+) -> None:
+    batch = publish(Filling(kind="choice"))
+    with joined(invite(database, served.settings, "Hilda")) as member:
+        member.choose(member.cards[0])
+        assert member.client.get(f"/owner/files/{batch}.jsonl").status_code == 403
+    (made,) = collect(database, params=small.PARAMS, now=NOW, batch=batch)
+    with joined(invite(database, served.settings, "Orpha", "owner")) as owner:
+        assert f'href="/owner/files/{batch}.jsonl"' in owner.client.get("/owner").text
+        taken = owner.client.get(f"/owner/files/{batch}.jsonl")
+        assert taken.content == (workspace / made.file).read_bytes()
+        assert b"Hilda" not in taken.content
+        assert taken.headers["content-disposition"] == f'attachment; filename="{batch}.jsonl"'
+        assert owner.client.get("/owner/files/nowhere.jsonl").status_code == 404
 
 
 def test_an_owner_may_read_too(served: Served, database: Database, publish: Publish) -> None:
