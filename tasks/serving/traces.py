@@ -72,17 +72,21 @@ class Tracer:
 def trace(reply: Reply) -> None:
     """Sends the trace of a reply: what was asked and said, its settings and times, `reply` and `item` among its tags.
 
-    What reviewers say of it later comes beside it (tasks.registry.feedback). Raises what MLflow raises.
+    What reviewers say of it later comes beside it (tasks.registry.feedback). Raises what MLflow raises, and
+    RuntimeError where it traces nothing: it tells no one of a span that it could not begin.
     """
     client = store.connect()
     import mlflow
+    from mlflow.entities.span import NO_OP_SPAN_TRACE_ID
 
     answer = judged(reply)
     told = TracedAnswer(
         item=answer.id, prompt_id=answer.prompt_id, kind=answer.kind, prompt=answer.prompt, answer=answer.answer,
         by="served", model_version=reply.version, decoding=_attributes(reply),
     )  # fmt: skip
-    with answer_trace(told, experiment=store.experiment_id(client)):
+    with answer_trace(told, experiment=store.experiment_id(client)) as begun:
+        if begun == NO_OP_SPAN_TRACE_ID:
+            raise RuntimeError("it begins no trace (MLFLOW_LOGGING_LEVEL=DEBUG says why)")
         mlflow.update_current_trace(tags={"reply": reply.id, "share": reply.share})
 
 

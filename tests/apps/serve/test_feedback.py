@@ -11,11 +11,14 @@ import pytest
 from sqlalchemy import select
 
 from tasks.registry import store
+from tasks.registry.traces import find_traces
 from tasks.reviews.database import Database, open_database
 from tasks.reviews.tables import ReplyVote, ServedReply
+from tasks.serving.traces import Tracer
 from tests.apps.serve.running import CHAT, Running, running, wait_until
 from tests.conftest import ROOT
 from tests.tasks.reviews import small
+from tests.tasks.serving.served import reply
 
 
 @pytest.fixture
@@ -73,6 +76,7 @@ def test_what_is_no_vote_is_told_as_openai_tells_errors(model_folder: Path, data
         assert vote(server, reply_id="chatcmpl-0", value="up").status_code == 401
 
 
+@pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")  # of MLflow: as an error it would begin no trace
 def test_replies_are_recorded_and_traced_where_the_parameters_say_so(
     model_folder: Path, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +84,7 @@ def test_replies_are_recorded_and_traced_where_the_parameters_say_so(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     section = {"keep": True, "days": 30, "trace_share": 1.0}
-    store.connect()  # loads MLflow and makes its database
+    client = store.connect()  # loads MLflow and makes its database
     with running(str(model_folder), record=section) as server:
         named = server.ask(max_tokens=4, seed=5, user="ada").json()["id"]
         record = server.service.record
@@ -91,6 +95,29 @@ def test_replies_are_recorded_and_traced_where_the_parameters_say_so(
         assert (row.version, row.conversation, row.kind, row.seed) == ("tiny", "ada", "chat", 5)
         assert (row.settings["max_tokens"], row.completion_tokens) == (4, 4)
         assert row.latency_ms >= (row.first_token_ms or 0) > 0
+    (trace,) = find_traces(client, store.experiment_id(client), tag="reply", value=named, most=5)
+    assert trace.info.tags["share"] == "champion"
+
+
+def test_a_trace_that_mlflow_does_not_begin_is_not_counted(
+    workspace: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    store.connect()  # before it, for a new address of MLflow's turns tracing on again
+    mlflow.tracing.disable()
+    try:
+        tracer = Tracer(1.0)
+        with caplog.at_level(logging.WARNING, "tasks.serving.traces"):
+            for number in range(3):
+                tracer.send(reply(number))
+            tracer.close()
+    finally:
+        mlflow.tracing.enable()
+    assert tracer.sent == 0
+    (told,) = [one.getMessage() for one in caplog.records if one.name == "tasks.serving.traces"]
+    assert "it begins no trace" in told
 
 
 def test_mlflow_that_is_down_is_told_once_and_stops_nothing(
