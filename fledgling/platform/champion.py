@@ -5,6 +5,7 @@ import os
 import httpx
 
 from fledgling import logins
+from fledgling.platform.api import client
 from tasks.registry import store
 
 _ALIAS = "/api/2.0/mlflow/registered-models/alias"
@@ -17,8 +18,8 @@ def is_there() -> bool:
         return store.has_champion()
     user, password = os.environ.get(logins.MLFLOW_USER, ""), os.environ.get(logins.MLFLOW_PASSWORD, "")
     try:
-        answer = httpx.get(
-            f"{address.rstrip('/')}{_ALIAS}", params={"name": store.EXPERIMENT, "alias": "champion"}, timeout=5,
+        answer = client().get(
+            f"{address.rstrip('/')}{_ALIAS}", params={"name": store.EXPERIMENT, "alias": "champion"},
             auth=(user, password) if password else None,
         )  # fmt: skip
     except httpx.HTTPError:
