@@ -10,6 +10,8 @@ def test_llama_cpp_is_measured_in_every_kind_of_numbers(monkeypatch: pytest.Monk
     pytest.importorskip("llama_cpp", reason=f"{MISSING}llama-cpp-python (`make llama-cpp` builds it)")
     for name, value in {"ENGINE_ROUNDS": 1, "MAX_TOKENS": 4, "STORIES": 20, "THREADS": 1}.items():
         monkeypatch.setattr(generation, name, value)
+    small = generation._model(d_model=64, n_layers=1, n_heads=1, n_kv_heads=1, d_ff=96)
+    monkeypatch.setattr(generation, "six_million", lambda: small)
     row = generation.generate_llamacpp_vs_transformers()
     assert (row.bar, row.lower_is_better) == (7.0, False)
     rates = dict(part.split() for part in row.note.partition("; ")[2].partition(";")[0].split(", "))
