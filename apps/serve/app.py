@@ -63,6 +63,7 @@ async def _load_and_follow(service: Service) -> None:
     except UserError as error:
         service.fail(error)
         return
+    service.beside(asyncio.to_thread(service.record.prepare))
     await service.fleet.follow()
 
 

@@ -72,6 +72,10 @@ class Record:
         """The review database, its tables brought up to date. Raises UserError where it can't be had."""
         return self._open()
 
+    def prepare(self) -> None:
+        """Loads what takes seconds, or the first vote would wait for it; of any thread."""
+        served.prepare()
+
     def write(self, reply: Reply) -> None:
         """Keeps a reply, as far as the parameters say; returns at once and raises nothing."""
         with self._lock:
