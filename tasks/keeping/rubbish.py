@@ -13,7 +13,7 @@ from typing import Any
 from tasks.keeping import needed
 from tasks.keeping.backup import artifacts_folder
 from tasks.keeping.cache import Cache
-from tasks.keeping.databases import MLFLOW, POSTGRESQL, databases
+from tasks.keeping.databases import MLFLOW, POSTGRESQL, Database, databases
 from tasks.registry import store
 from tasks.registry.versions import NAME, in_one_line
 from tasks.stage import STATE, UserError
@@ -82,7 +82,7 @@ def _of_mlflow(days: float) -> Iterator[Rubbish]:
         return
     with in_one_line():
         client = store.connect()
-        held = _hidden_store(database.url.render_as_string(hide_password=False), kind=database.kind)
+        held = _hidden_store(database)
         versions = client.search_model_versions(f"name='{NAME}'")
         kept = {str(version.run_id) for version in versions} | {str(version.model_id) for version in versions}
         kept |= _parents(client, kept)
@@ -108,13 +108,13 @@ def _parents(client: Any, runs: set[str]) -> set[str]:
     return found
 
 
-def _hidden_store(address: str, *, kind: str) -> Any:
+def _hidden_store(database: Database) -> Any:
     """MLflow's database itself: its API hides what was deleted. `mlflow gc` goes the same way and spares no run."""
     from mlflow.tracking import _get_store
 
-    if kind == POSTGRESQL:
-        address = address.replace("postgresql://", "postgresql+psycopg://", 1)
-    return _get_store(address)
+    if database.kind == POSTGRESQL:
+        return _get_store(database.url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
+    return _get_store(f"sqlite:///{database.file.absolute()}")
 
 
 def _hidden(delete: Callable[[str], None], name: str, location: str) -> Rubbish:

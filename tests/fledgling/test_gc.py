@@ -109,7 +109,7 @@ def test_a_shared_cache_is_left_alone_until_everybody_is_named(platform: Path, t
     shared = tmp_path / "shared"
     shutil.move(".dvc/cache", shared)
     dvc(f"config --local cache.dir {shared}")
-    orphan, theirs = put(b"1", "12" * 16), put(b"22", "34" * 16)
+    orphan, theirs = put(b"1", "12" * 16), put(b"22", "a4" * 16)
     told = collect_garbage(remove=True, days=7, clones=())
     assert "name who shares it with --clone" in told
     assert row(told, CACHE_KIND) == (0, 0)
@@ -119,7 +119,7 @@ def test_a_shared_cache_is_left_alone_until_everybody_is_named(platform: Path, t
         collect_garbage(remove=True, days=7, clones=(other,))
     (other / "dvc.yaml").touch()
     (other / "dvc.lock").write_text(
-        f"schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - path: o\n      md5: {'34' * 16}\n"
+        f"schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - path: o\n      md5: {'a4' * 16}\n"
     )
     assert row(collect_garbage(remove=True, days=7, clones=(other,)), CACHE_KIND) == (1, 1)
     assert theirs.exists()
