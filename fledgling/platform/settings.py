@@ -89,6 +89,7 @@ def _own(wanted: Ports) -> dict[str, str]:
         "PREFECT_UI_API_URL": "/api",  # by whatever name the browser reaches it
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # SQLite: a service waits for another's writing
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",  # PostgreSQL on a busy machine: 5 s were too few
         "PREFECT_WORKER_WEBSERVER_HOST": HOST,
         "PREFECT_WORKER_QUERY_SECONDS": "5",
         "PREFECT_CLIENT_MAX_RETRIES": CLIENT_RETRIES,
