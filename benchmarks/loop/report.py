@@ -41,9 +41,8 @@ def _preference(name: str, found: Figures) -> Iterator[str]:
     yield f"Expected beforehand: {found['why']}."
     yield from ("", *_table(HEADING, (_aim(one, found["expected"]) for one in rounds)), "", "What must not get worse:")
     yield from ("", *_table(MEASURES, map(_measures, rounds)), "")
-    params = ", ".join(f"`{name}` {value}" for name, value in found["params"].items())
-    yield f"Its own params: {params}."
-    yield ""
+    if params := ", ".join(f"`{name}` {value}" for name, value in found.get("params", {}).items()):
+        yield from (f"Its own params: {params}.", "")
     for one in rounds:
         yield f"- Round {one['number']}: {'; '.join(one['figures']['gate']['reasons'])}. {_ran(one['stages'])}"
     if turned := found.get("damaged"):

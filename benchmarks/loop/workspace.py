@@ -41,6 +41,7 @@ class Workspace:
     def copy(self, folder: Path) -> "Workspace":
         """The same workspace once more, with all that was made in it."""
         shutil.copytree(self.folder, folder, symlinks=True)
+        shutil.rmtree(folder / ".dvc/tmp", ignore_errors=True)  # whoever held its locks held them there
         return Workspace(folder)
 
     def commit(self, message: str) -> None:
@@ -69,7 +70,9 @@ class Workspace:
     def stage(self, name: str) -> None:
         """One stage by DVC, whatever is stale before it."""
         command = [sys.executable, "-m", "dvc", "repro", "--single-item", name]
-        subprocess.run(command, cwd=self.folder, env=self.environment(), check=True, capture_output=True)
+        done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{name} in {self.folder}: {done.stderr[-2000:]}")
 
     def overlaid(self) -> dict[str, Any]:
         """Its values of what the overlay names, by dotted key."""
