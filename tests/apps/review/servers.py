@@ -21,7 +21,8 @@ from tests.apps.review.filled import ROOT, START_S, Served
 FORKING = """
 import json, os, signal, sys
 from apps.review import server
-from tasks.reviews import database
+from tasks.reviews import database, served
+served.prepare()
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for line in sys.stdin:
     wanted = json.loads(line)

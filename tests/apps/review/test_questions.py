@@ -26,7 +26,7 @@ pytestmark = pytest.mark.server
 
 QUESTION = "Tell me <b>a story</b> about a fox who finds a red boot."
 SETTINGS = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 24}
-ANSWERED_MS = 60_000
+PATIENCE_S = 200.0  # the page itself waits 90 s for the models
 NOBODY = "http://127.0.0.1:9"  # refuses at once
 AWAY = "The models can&#39;t be asked now."
 Opening = Callable[[str], AbstractContextManager[tuple[Served, Database]]]
@@ -78,7 +78,7 @@ def test_what_two_models_say_is_a_choice_on_both_databases(
     opening: Opening, models: Running, review_address: str
 ) -> None:
     with opening(models.address, address=review_address) as (served, database):
-        with joined(invite(database, served.settings, "Asta"), timeout=60) as member:
+        with joined(invite(database, served.settings, "Asta"), timeout=PATIENCE_S) as member:
             before = member.cards
             first = ask(member)
             again = ask(member)  # a resend: nothing is asked twice
@@ -113,7 +113,7 @@ def test_what_two_models_say_is_a_choice_on_both_databases(
 
 def test_a_question_that_was_answered_can_be_skipped_and_taken_back(opening: Opening, models: Running) -> None:
     with opening(models.address) as (served, database):
-        with joined(invite(database, served.settings, "Skipper"), timeout=60) as member:
+        with joined(invite(database, served.settings, "Skipper"), timeout=PATIENCE_S) as member:
             card = order_of(ask(member))[0]
             sent = {"assignment": card, "said": '{"reason": "unsettling"}', "nonce": "nonce-skip-0001",
                     "milliseconds": 900, "page_version": "tests"}  # fmt: skip
@@ -124,7 +124,7 @@ def test_a_question_that_was_answered_can_be_skipped_and_taken_back(opening: Ope
 
 def test_models_that_are_away_are_one_line_and_the_items_go_on(opening: Opening) -> None:
     with opening(NOBODY) as (served, database):
-        with joined(invite(database, served.settings, "Alone"), timeout=60) as member:
+        with joined(invite(database, served.settings, "Alone"), timeout=PATIENCE_S) as member:
             before = member.cards
             refused = ask(member)
             assert (refused.status_code, AWAY in refused.text, order_of(refused)) == (409, True, before)
@@ -134,7 +134,7 @@ def test_models_that_are_away_are_one_line_and_the_items_go_on(opening: Opening)
 
 def test_one_model_is_no_comparison(opening: Opening, folders: tuple[str, str]) -> None:
     with serving(folders[0]) as one, opening(one.address) as (served, database):
-        with joined(invite(database, served.settings, "Single"), timeout=60) as member:
+        with joined(invite(database, served.settings, "Single"), timeout=PATIENCE_S) as member:
             refused = ask(member)
         assert (refused.status_code, "There are no two models" in refused.text) == (409, True)
 
@@ -144,7 +144,7 @@ def test_a_server_with_keys_is_asked_with_the_first_of_them(opening: Opening, fo
     with (
         serving(folders[0], beside=[folders[1]], keys=(key,)) as locked,
         opening(locked.address, FLEDGLING_SERVE_KEYS=f"{key},another") as (served, database),
-        joined(invite(database, served.settings, "Key"), timeout=60) as member,
+        joined(invite(database, served.settings, "Key"), timeout=PATIENCE_S) as member,
     ):
         assert ask(member).status_code == 200
         assert len(asked(database)) == 1
@@ -161,7 +161,7 @@ def test_a_server_with_keys_is_asked_with_the_first_of_them(opening: Opening, fo
 )
 def test_what_is_no_question_is_told_in_one_line(opening: Opening, models: Running, question: str, line: str) -> None:
     with opening(models.address) as (served, database):
-        with joined(invite(database, served.settings, "Wrong"), timeout=60) as member:
+        with joined(invite(database, served.settings, "Wrong"), timeout=PATIENCE_S) as member:
             refused = ask(member, question)
             assert (refused.status_code, line in refused.text) == (409, True), refused.text
         assert asked(database) == []
@@ -170,7 +170,7 @@ def test_what_is_no_question_is_told_in_one_line(opening: Opening, models: Runni
 def test_questions_have_a_limit_and_answers_go_on(opening: Opening) -> None:
     with (
         opening(NOBODY) as (served, database),
-        joined(invite(database, served.settings, "Eager"), timeout=60) as member,
+        joined(invite(database, served.settings, "Eager"), timeout=PATIENCE_S) as member,
     ):
         told = [ask(member, nonce=f"nonce-{number:08}").text for number in range(14)]
         assert [AWAY in line for line in told[:12]] == [True] * 12
@@ -200,7 +200,7 @@ def test_a_question_by_keyboard(browser: Any, opening: Opening, models: Running)
             assert desk.page.input_value("#question-text") == "Why is a quick fox red?"
             desk.page.wait_for_timeout(300)
             desk.press("Control+Enter")
-            desk.page.wait_for_selector("form.card.choice", timeout=ANSWERED_MS)
+            desk.page.wait_for_selector("form.card.choice", timeout=1000 * PATIENCE_S)
             assert (desk.kind, desk.page.inner_text(".prompt p")) == ("choice", "Why is a quick fox red?")
             shown = desk.shown
             desk.answer("ArrowRight")
