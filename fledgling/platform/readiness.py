@@ -15,6 +15,8 @@ from fledgling.platform.settings import environment
 from flows import process
 from tasks.stage import UserError
 
+TRIES, AGAIN_S = 3, 5.0  # of a deployment: a server that has just started answers 500 where its database is slow
+
 
 def conditions(wanted: Ports, *, tell: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     """What must hold, one thing after the other, until everything is ready."""
@@ -48,12 +50,22 @@ def _deploy(api: str, surroundings: dict[str, str], *, tell: Callable[[str], Non
         watch.ensure(api)
     except httpx.HTTPError as error:
         raise UserError(f"Prefect at {api}: {error}") from None
+    for left in reversed(range(TRIES)):
+        code, output = _prefect_deploy(surroundings)
+        if code == 0:
+            tell(f"deployed {', '.join(DEPLOYMENTS)}")
+            return
+        if left:
+            tell(f"not all could be deployed; once more in {AGAIN_S:.0f} s")
+            time.sleep(AGAIN_S)
+    for line in filter(str.strip, output.splitlines()):
+        tell(line)
+    raise UserError("prefect.yaml could not be deployed; the lines above say why")
+
+
+def _prefect_deploy(surroundings: dict[str, str]) -> tuple[int, str]:
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     pipe = subprocess.PIPE
     deploying = process.start(command, extra=surroundings, stdout=pipe, stderr=subprocess.STDOUT)
     output, _ = deploying.communicate()
-    if deploying.returncode != 0:
-        for line in filter(str.strip, output.splitlines()):
-            tell(line)
-        raise UserError("prefect.yaml could not be deployed; the lines above say why")
-    tell(f"deployed {', '.join(DEPLOYMENTS)}")
+    return deploying.returncode, output
