@@ -15,7 +15,7 @@ DISK_NEEDED_GB = 2.0  # text, tokens, checkpoints, DVC's cache and the servers' 
 DISK_WISHED_GB = 10.0
 MEMORY_NEEDED_GB = 3.0
 MEMORY_WISHED_GB = 6.0
-SOONER = "optional: on a CPU llama.cpp answers sooner"
+SOONER = "optional: on a CPU llama.cpp is faster, a few replies at a time"
 
 
 def compiler() -> Iterator[Finding]:
