@@ -55,8 +55,8 @@ def take(names: Sequence[str] = NAMES, *, make: bool = False) -> bool:
 
 
 def kept(file: Path = FILE) -> dict[str, str]:
-    """What the file holds. Raises UserError where others than its owner may read it."""
-    if not file.exists():
+    """What the file holds; somebody else's holds nothing. Raises UserError where others than its owner may read it."""
+    if not file.exists() or not os.access(file, os.R_OK):
         return {}
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UserError(f"{file}: others may read it; `chmod 600 {file}`, or remove it and every login is made anew")
