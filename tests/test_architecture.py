@@ -127,11 +127,11 @@ def test_a_stage_needs_neither_prefect_nor_mlflow(stage: str) -> None:
     assert not loaded.intersection({"prefect", "mlflow", "flows", "fledgling", "apps"})
 
 
-@pytest.mark.parametrize("module", ["cli", "export", "review"])
+@pytest.mark.parametrize("module", ["cli", "export", "keeping", "review"])
 def test_the_command_line_imports_its_subcommands_when_they_are_called(module: str) -> None:
     allowed = {"typer", *sys.stdlib_module_names}
     named = imports(ROOT / "fledgling" / f"{module}.py", of_functions=False)
-    own = {"fledgling", "fledgling.export", "fledgling.review"}
+    own = {"fledgling", "fledgling.export", "fledgling.keeping", "fledgling.review"}
     assert {top(name) for name in named - own} <= allowed
 
 
