@@ -39,7 +39,7 @@ def _preference(name: str, found: Figures) -> Iterator[str]:
     rounds = found["rounds"]
     yield from ("", f"## {name.capitalize()}", "", f"The hidden preference: {found['likes']}. {_rise(rounds)}", "")
     yield f"Expected beforehand: {found['why']}."
-    yield from ("", *_table(HEADING, (_aim(one, found["expected"]) for one in rounds)), "", "What must not get worse:")
+    yield from ("", *_table(HEADING, (_aim(one, found) for one in rounds)), "", "What must not get worse:")
     yield from ("", *_table(MEASURES, map(_measures, rounds)), "")
     if params := ", ".join(f"`{name}` {value}" for name, value in found.get("params", {}).items()):
         yield from (f"Its own params: {params}.", "")
@@ -60,14 +60,20 @@ def _share(figures: Figures) -> str:
     return f"{figures['share']:.1%} [{figures['share_low']:.1%}, {figures['share_high']:.1%}]"
 
 
-def _aim(one: Figures, expected: Sequence[Sequence[str]] | None) -> tuple[str, ...]:
+def _aim(one: Figures, found: Figures) -> tuple[str, ...]:
     gate, number = one["figures"]["gate"], one["number"]
-    wanted = () if not number else (justified(gate),) if expected is None else expected[number - 1]
+    wanted = _expected(gate, number, found) if number else ()
     return (
         str(number), _share(one["figures"]), one["decision"], " or ".join(wanted) or "-",
         _interval(gate, "champion_length_controlled_win_rate"), _votes(gate), "yes" if one["released"] else "no",
         f"{one['answers']}{' + ' + str(one['votes']) if one['votes'] else ''}", f"{one['seconds']:.0f}",
     )  # fmt: skip
+
+
+def _expected(gate: Figures, number: int, found: Figures) -> Sequence[str]:
+    if found["expected"] is not None:
+        return tuple(found["expected"][number - 1])
+    return (justified(gate, more_unsafe=found["params"]["gate.margins.champion.unsafe"]),)
 
 
 def _votes(gate: Figures) -> str:

@@ -50,11 +50,19 @@ class Workspace:
         subprocess.run(["git", *AUTHOR, "commit", "--quiet", "-m", message], cwd=self.folder, check=False)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """What its processes run under: its own code before the project's, and its own servers alone."""
+        """What its processes run under: this interpreter, its own code before the project's, its own servers alone."""
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("FLEDGLING_", "PREFECT_"))
         }
-        return {**inherited, **OFF, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", **(extra or {})}
+        return {
+            **inherited,
+            **OFF,
+            "PATH": path,
+            "PYTHONPATH": str(self.folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **(extra or {}),
+        }
 
     def fledgling(self, *arguments: str, extra: Mapping[str, str] | None = None) -> str:
         """A command of the project's, as it is typed; what it printed. Raises RuntimeError with its last line."""
