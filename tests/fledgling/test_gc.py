@@ -82,6 +82,7 @@ def test_what_is_young_may_be_of_a_run_now(platform: Path) -> None:
     assert row(collect_garbage(remove=True, days=7, clones=()), CACHE_KIND) == (0, 0)
 
 
+@pytest.mark.slow
 def test_an_old_champions_bytes_stay_when_the_chain_went_on(platform: Path) -> None:
     """dvc.lock names another model by now: the champion's is named by its own dvc.lock, which its commit holds."""
     from tests.tasks.keeping.small import run
@@ -105,6 +106,7 @@ def test_where_a_champions_lock_is_not_known_nothing_is_guessed(platform: Path) 
     assert Cache().place("ef" * 16).exists()
 
 
+@pytest.mark.slow
 def test_a_shared_cache_is_left_alone_until_everybody_is_named(platform: Path, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shutil.move(".dvc/cache", shared)
