@@ -17,7 +17,7 @@ PREFILL_TOKENS = 1_024  # of prompts read in one step: more would keep those who
 
 @dataclass(eq=False)
 class _Row:
-    """A slot in use. ids: with the end token in front; the last of them is not in the cache yet."""
+    """A slot in use. ids: with the end token in front, the last not in the cache yet. way: how its tokens are drawn."""
 
     slot: int
     asked: Continuation
@@ -25,9 +25,11 @@ class _Row:
     chances: list[float]
     seen: Tensor | None  # (V,), the ids so far, where they are made less probable
     prompt: int = field(init=False)
+    way: Decoding = field(init=False)
 
     def __post_init__(self) -> None:
         self.prompt = len(self.ids)
+        self.way = replace(self.asked.decoding, max_tokens=1)
 
     @property
     def drawn(self) -> int:
@@ -98,7 +100,7 @@ class SlotEngine:
         if new:
             logits.append(self._cache.fill([row.ids for row in new], first=len(self._live)))
         self._live += new
-        tokens = self._draw(torch.cat(logits))
+        tokens = self._draw(logits[0] if len(logits) == 1 else torch.cat(logits))
         steps = [self._take(row, token) for row, token in zip(self._live, tokens, strict=True)]
         for ended in [step for step in steps if step.finished]:
             self.leave(ended.slot)
@@ -144,7 +146,7 @@ class SlotEngine:
         """A token for each live row; those of one way of drawing together. logits: (B, V)."""
         ways: dict[Decoding, list[int]] = {}
         for at, row in enumerate(self._live):
-            ways.setdefault(replace(row.asked.decoding, max_tokens=1), []).append(at)
+            ways.setdefault(row.way, []).append(at)
         tokens = [0] * len(self._live)
         for way, places in ways.items():
             part = logits if len(ways) == 1 else logits[places]
