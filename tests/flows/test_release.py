@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,22 @@ from tests.tasks.registry.versions import make_version, named, tags
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = "# gate: promote\n\n| against | win rate |\n|---|---|\n| base | .61 |\n"
 APPROVED = {"decision": "approve", "by": "ada", "comment": "it tells better stories"}
+
+DEFAULT = "\n  automatic: false "
+LET_THROUGH = """
+import sys
+from prefect import flow
+from flows.improve import _release
+
+@flow(name="let through")
+def let_through(version: int) -> None:
+    _release(version, over="the champion")
+
+let_through(int(sys.argv[1]))
+"""
 
 # stands in the step that moves the alias until the test lets it go on
 HELD_UP = """
@@ -207,3 +223,22 @@ def test_killed_with_its_worker_it_goes_on_where_the_platform_starts_again(serve
     held = champion()
     assert held is not None
     assert held.version == 2
+
+
+@pytest.mark.parametrize("automatic", [False, True], ids=["by default a person", "by parameter"])
+def test_what_the_gate_lets_through_is_promoted_by_parameter_alone(
+    server: Server, project: Path, automatic: bool
+) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert text.count(DEFAULT) == 1  # off
+    (project / "params.yaml").write_text(text.replace(DEFAULT, f"\n  automatic: {str(automatic).lower()} "))
+    asked_before = len(server.runs("release"))
+    done = subprocess.run(
+        [sys.executable, "-c", LET_THROUGH, "1"], cwd=project, env=server.environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert named()["champion"] == (1 if automatic else 2)
+    assert len(server.runs("release")) == asked_before + (not automatic)
+    if automatic:
+        assert tags(1)["promoted_by"] == "improve (gate.automatic)"
