@@ -182,7 +182,9 @@ class Loop:
         while (ticket := self._next()) is not None:
             try:
                 slot = self._engine.join(ticket.asked)
-            except ValueError as error:
+            except Exception as error:  # whatever befell this one, the next ones may go well
+                if not isinstance(error, ValueError):
+                    log.exception("the engine failed; a reply is lost")
                 _tell(ticket.home, [(ticket, EngineFailed(_line(error)))])
             else:
                 self._live[slot] = ticket

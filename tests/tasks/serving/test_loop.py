@@ -119,5 +119,29 @@ def test_an_engine_that_fails_costs_what_it_made_and_goes_on() -> None:
     loop.close()
 
 
+class Refusing(TorchEngine):
+    """An engine whose first join fails."""
+
+    joins = 0
+
+    def join(self, asked: Continuation) -> int:
+        self.joins += 1
+        if self.joins == 1:
+            raise RuntimeError("out of memory")
+        return super().join(asked)
+
+
+def test_one_that_cannot_join_fails_alone() -> None:
+    loop = Loop(Refusing(MODEL, slots=1), queue=2)
+
+    async def twice() -> list[int]:
+        with pytest.raises(EngineFailed, match="out of memory"):
+            await _tokens(loop.submit(asked(1)))
+        return await _tokens(loop.submit(asked(2)))
+
+    assert len(asyncio.run(twice())) > 1
+    loop.close()
+
+
 async def _tokens(ticket: "asyncio.Future[int] | object") -> list[int]:
     return [token async for token in ticket]  # type: ignore[attr-defined]
