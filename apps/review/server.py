@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -55,3 +56,10 @@ def owner_link(settings: Settings, database: Database) -> str:
     with database.session() as session:
         owner = session.query(Reviewer).filter_by(role="owner", is_active=True).order_by(Reviewer.id).first()
         return Gate(settings).invite_link(owner or reviewers.add(session, OWNER, "owner", now()))
+
+
+if __name__ == "__main__":
+    try:
+        serve(*sys.argv[1:2])
+    except UserError as error:
+        sys.exit(f"review: {error}")

@@ -35,7 +35,7 @@ def commands(wanted: Ports) -> dict[str, list[str]]:
         "serve": [python, "-m", "fledgling.platform.serving"],
         "prefect": [python, "-m", "prefect", "server", "start", "--host", bind(), "--port", str(wanted.prefect)],
         "mlflow": [python, "-m", "fledgling.platform.mlflow_server", *_mlflow(wanted)],
-        "review": [python, "-c", f"from apps.review.server import serve; serve({bind()!r})"],
+        "review": [python, "-m", "apps.review.server", bind()],
         "worker": [python, "-m", "fledgling.platform.worker"],
     }
 
