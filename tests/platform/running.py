@@ -21,7 +21,7 @@ from tests.e2e.workspace import wait_for
 
 COPIED = (
     *("apps", "flows", "tasks", "fledgling", "model", "profiles", "params.yaml", "prefect.yaml", "pyproject.toml"),
-    "rubric.yaml",
+    *("rubric.yaml", "champion"),
 )
 NOT_OURS = ("PREFECT_", "MLFLOW_", "FLEDGLING_")
 # one stage that waits until the test lets it go on, and then ends well
