@@ -28,9 +28,9 @@ NOT_OURS = ("PREFECT_", "MLFLOW_", "FLEDGLING_")
 STAGES = """
 stages:
   wait:
-    cmd: python -c "import pathlib, time; pathlib.Path('started').touch(); [time.sleep(.1) for _ in iter(lambda: pathlib.Path('go').exists(), True)]; pathlib.Path('made').write_text('')"
+    cmd: touch started; while ! test -e go; do sleep 0.1; done; echo done > made
     outs: [made]
-"""  # noqa: E501
+"""
 READY_S = 1800.0  # on a machine that is busy with other things
 PLATFORM = f"""
 from fledgling.platform import services
