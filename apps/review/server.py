@@ -60,6 +60,6 @@ def owner_link(settings: Settings, database: Database) -> str:
 
 if __name__ == "__main__":
     try:
-        serve(*sys.argv[1:2])
+        serve(sys.argv[1] if sys.argv[1:] else None)
     except UserError as error:
         sys.exit(f"review: {error}")

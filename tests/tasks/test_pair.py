@@ -133,7 +133,10 @@ def test_the_judges_surest_keep_a_share_beside_people() -> None:
     ]
     items = [*ITEMS[:4], *(replace(one, answer=one.answer + " Again." * (at % 2)) for at, one in enumerate(ITEMS[4:]))]
     write_lines(ANSWERS, items)
-    records = [replace(one, first=items[at].id, second=items[at + 1].id) for one, at in zip(records, range(4, 20, 2))]
+    pairs = zip(items[4::2], items[5::2], strict=True)
+    records = [
+        replace(one, first=first.id, second=second.id) for one, (first, second) in zip(records, pairs, strict=True)
+    ]
     figures = run(records, judge_until=2, judge_share=1.0)
     assert (figures["pairs_of_people"], figures["pairs_of_judge"]) == (2, 2)
     assert {name for name, row in every_pair().items() if row["source"] == "judge"} == {"p3", "p6"}  # of either length
