@@ -10,7 +10,10 @@ from pathlib import Path
 from fledgling.doctor.finding import Finding, State
 
 CONSTRAINTS = Path("constraints.txt")
-OPTIONAL = ("llama-cpp-python",)  # `make llama-cpp` installs it
+OPTIONAL = (
+    "llama-cpp-python",  # `make llama-cpp` installs it
+    *("aiobotocore", "aioitertools", "boto3", "botocore", "dvc-s3", "jmespath", "s3fs", "s3transfer"),  # the extra s3
+)
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^]]*])?==(?P<version>[^\s;]+)")
 
 # what in the environment changes a run, and how

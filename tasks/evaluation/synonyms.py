@@ -1,5 +1,6 @@
 """Synonyms for METEOR, out of a WordNet that the user has; nothing is fetched."""
 
+import contextlib
 import warnings
 from functools import cache
 from pathlib import Path
@@ -46,13 +47,18 @@ def _read(folder: Path) -> Any:
         def map_wn(self, version: str = "wordnet") -> None:
             return None
 
+        def open(self, file: str) -> Any:
+            return opened.enter_context(contextlib.closing(super().open(file)))
+
     check_wordnet(folder)
     root = str(folder.resolve())
     if root not in nltk.data.path:
         nltk.data.path.append(root)  # NLTK reads nothing outside of these
+    opened = contextlib.ExitStack()  # NLTK leaves a file open that it cannot read
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there are no other languages
             return Reader(root, omw_reader=None)
     except (OSError, ValueError, AssertionError, StopIteration, WordNetError) as error:
+        opened.close()
         raise UserError(f"evaluate.tasks.wordnet: {folder} can't be read as a WordNet: {error}") from error

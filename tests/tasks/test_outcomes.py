@@ -51,7 +51,7 @@ def test_what_evaluate_wrote_is_read_back_in_its_order(tmp_path: Path) -> None:
 
 def test_it_is_told_as_in_the_table(tmp_path: Path) -> None:
     verdicts = [verdict("swedish", "chrf", 30.06, 40.04), verdict("feelings", "macro_f1", 0.70049, 0.5006)]
-    table = task_table.markdown(verdicts).splitlines()
+    table = task_table.markdown(verdicts, confidence=0.95).splitlines()
     for outcome, line in zip(read_outcomes(written(tmp_path, verdicts)), table[4:6], strict=True):
         assert line.startswith(f"| {outcome.task} | {outcome.metric} | {outcome.model} [")
         assert f"] | {outcome.baseline} [" in line
