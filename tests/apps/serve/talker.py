@@ -49,9 +49,14 @@ class Talker:
 
 
 @contextlib.contextmanager
-def talking(browser: Any, address: str, **context: Any) -> Iterator[Talker]:
-    """A person who opened the page; whatever they do, it stays free of errors and asks nobody else."""
+def talking(browser: Any, address: str, *, seed: int | None = None, **context: Any) -> Iterator[Talker]:
+    """A person who opened the page; whatever they do, it stays free of errors and asks nobody else.
+
+    seed: kept in the page's settings, so that a model says the same whenever it is asked the same.
+    """
     opened = browser.new_context(permissions=["clipboard-read", "clipboard-write"], **context)
+    if seed is not None:
+        opened.add_init_script(f"localStorage.setItem('chat-settings', JSON.stringify({{ seed: '{seed}' }}))")
     page = opened.new_page()
     page.set_default_timeout(WAIT_MS)
     talker = Talker(page, Heard(page))
