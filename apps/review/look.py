@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +91,22 @@ class VersionedFiles(StaticFiles):
 
     def lookup_path(self, path: str) -> Any:
         return super().lookup_path(path.partition("/")[2] if path.split("/")[0] == self.version else path)
+
+
+class PageBeside:
+    """Another app's page: the templates and files of its own folder, and the review page's files that it uses too."""
+
+    def __init__(self, folder: Path) -> None:
+        self._static, self._templates = folder / "static", folder / "templates"
+
+    @cached_property
+    def _version(self) -> str:
+        return version_of(self._static, self._templates, STATIC)
+
+    @cached_property
+    def files(self) -> VersionedFiles:
+        return VersionedFiles(self._version, directory=self._static, packages=[("apps.review", "static")])
+
+    @cached_property
+    def templates(self) -> Environment:
+        return environment_of(self._templates, version=self._version)

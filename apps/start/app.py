@@ -1,11 +1,9 @@
 """The start page as an application: one page, its files, and how the parts are as JSON. It changes nothing."""
 
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from jinja2 import Environment
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -15,9 +13,7 @@ from apps.review.protection import Headers
 from apps.review.settings import OWN_HOSTS
 from apps.start import parts
 
-HERE = Path(__file__).resolve().parent
-STATIC = HERE / "static"
-TEMPLATES = HERE / "templates"
+PAGE = look.PageBeside(Path(__file__).resolve().parent)
 EVERY_S = 5  # how often an open page asks again
 
 
@@ -40,7 +36,7 @@ async def _page(request: Request) -> Response:
     name = request.url.hostname or ""
     host = f"[{name}]" if ":" in name else name
     links = {part.name: f"http://{host}:{part.public_port()}" for part in parts.PARTS}
-    shown = _environment().get_template("start.html.j2").render(parts=parts.PARTS, links=links, every_s=EVERY_S)
+    shown = PAGE.templates.get_template("start.html.j2").render(parts=parts.PARTS, links=links, every_s=EVERY_S)
     return HTMLResponse(shown)
 
 
@@ -55,19 +51,4 @@ async def _health() -> Response:
 
 async def _file(path: str, request: Request) -> Response:
     """A file of the page, or one of the review page's that it uses too."""
-    return await _files().get_response(path, request.scope)
-
-
-@cache
-def _version() -> str:
-    return look.version_of(STATIC, TEMPLATES, look.STATIC)
-
-
-@cache
-def _files() -> look.VersionedFiles:
-    return look.VersionedFiles(_version(), directory=STATIC, packages=[("apps.review", "static")])
-
-
-@cache
-def _environment() -> Environment:
-    return look.environment_of(TEMPLATES, version=_version())
+    return await PAGE.files.get_response(path, request.scope)
