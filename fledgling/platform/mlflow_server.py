@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fledgling import logins
+from tasks.registry import store
 from tasks.stage import STATE
 
 FILE = STATE / "mlflow" / "login.ini"
-USERS = STATE / "mlflow" / "users.db"
 REMEMBERED_S = 60  # a password that was right; each check of its hash costs tens of milliseconds
 
 
@@ -18,7 +18,7 @@ def become(arguments: Sequence[str]) -> None:
     """Becomes `mlflow server ARGUMENTS`, the login prepared."""
     python = [sys.executable, "-m", "mlflow", "server", *arguments]
     if not logins.is_open():
-        database = os.environ.get("MLFLOW_BACKEND_STORE_URI") or f"sqlite:///{USERS.absolute()}"
+        database = os.environ.get("MLFLOW_BACKEND_STORE_URI") or f"sqlite:///{store.USERS.absolute()}"
         user, password = os.environ[logins.MLFLOW_USER], os.environ[logins.MLFLOW_PASSWORD]
         os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(_write(FILE, database).absolute())
         os.environ["MLFLOW_AUTH_ADMIN_USERNAME"], os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"] = user, password

@@ -5,7 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from tasks.reviews import database as reviews
 from tasks.stage import STATE, UserError
 
 PREFECT_FILE = STATE / "prefect" / "prefect.db"
-USERS_FILE = STATE / "mlflow" / "users.db"  # MLflow's logins; on PostgreSQL they are in MLflow's own database
 PREFECT, MLFLOW, USERS, REVIEWS = "prefect", "mlflow", "mlflow-users", "reviews"
 PREFECT_ADDRESSES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 MLFLOW_ADDRESS = "MLFLOW_BACKEND_STORE_URI"
@@ -124,7 +123,7 @@ def databases(environment: Mapping[str, str] = os.environ) -> list[Database]:
         _database(MLFLOW, mlflow, store.DATABASE),
         _database(REVIEWS, environment.get(reviews.ADDRESS_VARIABLE) or reviews.DEFAULT, Path()),
     ]
-    users = [] if mlflow else [_database(USERS, None, USERS_FILE)]
+    users = [] if mlflow else [_database(USERS, None, store.USERS)]
     return [*found, *users]
 
 
@@ -148,7 +147,5 @@ def _copy_sqlite(file: Path, copy: Path) -> None:
         raise UserError(f"{file}: SQLite finds it damaged: {answer}")
 
 
-@contextlib.contextmanager
-def _connected(file: Path) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(file, timeout=60)) as connection:
-        yield connection
+def _connected(file: Path) -> contextlib.closing[sqlite3.Connection]:
+    return contextlib.closing(sqlite3.connect(file, timeout=60))

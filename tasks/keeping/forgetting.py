@@ -172,7 +172,7 @@ def _delete_traces(reply: str) -> int:
     from tasks.registry.traces import find_traces
     from tasks.registry.versions import in_one_line
 
-    if store.tracking_uri().startswith("sqlite:") and not store.DATABASE.exists():
+    if not store.is_there():
         return 0
     with in_one_line():
         client = store.connect()

@@ -67,6 +67,4 @@ def _of_versions() -> Iterator[tuple[str, str]]:
 
 def _registry() -> "MlflowClient | None":
     """The registry's client, None where there is none yet."""
-    if store.tracking_uri().startswith("sqlite:") and not store.DATABASE.exists():
-        return None
-    return store.connect()
+    return store.connect() if store.is_there() else None

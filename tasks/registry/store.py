@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "fledgling"
 DATABASE = STATE / "mlflow" / "mlflow.db"
 ARTIFACTS = STATE / "mlflow" / "artifacts"
+USERS = STATE / "mlflow" / "users.db"  # the logins of its server; on PostgreSQL they are in its own database
 
 _SETTINGS = {
     **OFF,
@@ -33,6 +34,11 @@ _IMPATIENT = {  # a server that is down is noticed in seconds; MLflow's own sett
 def tracking_uri() -> str:
     """The address of the tracking server, or of the project's own database."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE.absolute()}"
+
+
+def is_there() -> bool:
+    """Whether there is a store to ask: the one that was named, or the project's own, once it was made."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or DATABASE.exists()
 
 
 def connect() -> "MlflowClient":

@@ -19,8 +19,7 @@ CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous_champion"  # 
 
 def registry() -> "MlflowClient":
     """A client of the registry that there is. Raises UserError where none was made yet."""
-    own = store.tracking_uri().startswith("sqlite:")
-    if own and not store.DATABASE.exists() and not os.environ.get("MLFLOW_TRACKING_URI"):
+    if not store.is_there():
         raise UserError(f"there is no registry yet ({store.DATABASE}); `make pipeline` makes it, and a model in it")
     return store.connect()
 
