@@ -101,7 +101,8 @@ def clear_champion(folder: Path) -> None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_vacant(path: Path) -> bool:

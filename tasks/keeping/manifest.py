@@ -1,10 +1,10 @@
 """What a backup holds: each file with its hash, and what it was taken of."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from tasks.gating.champion import sha256_of
 from tasks.json_lines import read_json
 from tasks.stage import Params, UserError, write_text
 
@@ -29,7 +29,7 @@ class Manifest(Params):
 def files_of(folder: Path) -> dict[str, str]:
     """SHA-256 of each file of a folder, but its manifest, by path."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / NAME)
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in found}
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in found}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -57,8 +57,3 @@ def _difference(said: Mapping[str, str], found: Mapping[str, str]) -> str:
         if said[path] != found[path]:
             return f"{path} is not what {NAME} says it is (SHA-256)"
     return ""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def _cached(before: float, clones: tuple[Path, ...]) -> tuple[list[Rubbish], lis
         return [], [f"{CACHE_KIND} is {cache.folder}, outside this folder: name who shares it with --clone"]
     wanted = needed.hashes(clones=clones)
     return [
-        Rubbish(kind=CACHE_KIND, name=md5, size_bytes=path.stat().st_size, remove=_unlinking(path))
+        Rubbish(kind=CACHE_KIND, name=md5, size_bytes=path.stat().st_size, remove=partial(path.unlink, missing_ok=True))
         for md5, path in sorted(cache.objects().items())
         if md5 not in wanted and path.stat().st_mtime < before
     ], []
@@ -72,7 +73,9 @@ def _checkpoints(before: float) -> Iterator[Rubbish]:
     for folder in sorted(CHECKPOINTS.glob("*/*")):
         newest = max((path.stat().st_mtime for path in (folder, *folder.rglob("*"))), default=0.0)
         if newest < before:
-            yield Rubbish(kind=CHECKPOINT_KIND, name=str(folder), size_bytes=_size(folder), remove=_removing(folder))
+            yield Rubbish(
+                kind=CHECKPOINT_KIND, name=str(folder), size_bytes=_size(folder), remove=partial(shutil.rmtree, folder)
+            )
 
 
 def _of_mlflow(days: float) -> Iterator[Rubbish]:
@@ -142,11 +145,3 @@ def _folder_of(location: str) -> Path | None:
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _unlinking(path: Path) -> Callable[[], None]:
-    return lambda: path.unlink(missing_ok=True)
-
-
-def _removing(folder: Path) -> Callable[[], None]:
-    return lambda: shutil.rmtree(folder)
