@@ -116,14 +116,18 @@ def _away(error: httpx.HTTPError) -> str:
     return "does not answer in time" if isinstance(error, httpx.TimeoutException) else "does not answer"
 
 
+def prefect_login(environment: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
+    """User and password of Prefect's server; None where it asks for none."""
+    user, colon, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    return (user, password) if colon else None
+
+
 async def _worker(client: httpx.AsyncClient, environment: Mapping[str, str]) -> Condition:
     """Whether somebody waits for runs: Prefect's work pool says so to who may ask."""
     part = PARTS[0]
     api = environment.get(part.inside) or f"http://{LOOPBACK}:{part.public_port(environment)}/api"
-    user, colon, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    auth = httpx.BasicAuth(user, password) if colon else None
     try:
-        answer = await client.get(f"{api}/work_pools/{POOL}", auth=auth)
+        answer = await client.get(f"{api}/work_pools/{POOL}", auth=prefect_login(environment))
         state = answer.json().get("status") if answer.is_success else None
     except (httpx.HTTPError, ValueError):
         return Condition(name=WORKER, state="away", line="Prefect, which knows of it, does not answer")

@@ -7,10 +7,9 @@ from typing import Any
 
 import httpx
 
-from fledgling import logins
+from apps.start.parts import POOL, prefect_login
 from fledgling.platform.settings import declaration
 
-POOL = "fledgling"
 NAMES = ("pipeline", "publish-reviews", "collect-reviews", "improve", "release", "rollback", "drift", "backup")
 DEPLOYMENTS = tuple(f"{name}/{name}" for name in NAMES)  # of a flow and a deployment of its name
 
@@ -32,7 +31,7 @@ def answers(url: str) -> bool:
 def has_worker(api: str) -> bool:
     """Whether a worker waits for runs."""
     try:
-        answer = client().get(f"{api}/work_pools/{POOL}", auth=_login())
+        answer = client().get(f"{api}/work_pools/{POOL}", auth=prefect_login())
     except httpx.HTTPError:
         return False
     return answer.is_success and answer.json().get("status") == "READY"
@@ -41,7 +40,7 @@ def has_worker(api: str) -> bool:
 def is_deployed(api: str) -> bool:
     """Whether the server holds the deployments as prefect.yaml and the flows declare them now."""
     try:
-        found = [client().get(f"{api}/deployments/name/{name}", auth=_login()) for name in DEPLOYMENTS]
+        found = [client().get(f"{api}/deployments/name/{name}", auth=prefect_login()) for name in DEPLOYMENTS]
     except httpx.HTTPError:
         return False
     return all(answer.is_success and answer.json().get("version") == declaration() for answer in found)
@@ -52,13 +51,8 @@ def send(api: str, method: str, path: str, body: Mapping[str, Any]) -> httpx.Res
 
     Raises httpx.HTTPError where it does not answer; an answer that refuses is the caller's to read.
     """
-    name, login = f"fledgling-{os.getpid()}", _login()
+    name, login = f"fledgling-{os.getpid()}", prefect_login()
     answer = client().get(f"{api}/csrf-token", params={"client": name}, auth=login, timeout=30)
     token = answer.json().get("token", "") if answer.is_success else ""  # 422 where it asks for none
     headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": name} if token else {}
     return client().request(method, f"{api}{path}", json=body, headers=headers, auth=login, timeout=30)
-
-
-def _login() -> tuple[str, str] | None:
-    user, colon, password = os.environ.get(logins.PREFECT, "").partition(":")
-    return (user, password) if colon else None
