@@ -1,7 +1,6 @@
 """The platform with its real servers: ready, closed to others, gone without a trace however it ends."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,9 +18,9 @@ from fledgling import logins
 from fledgling.platform.api import DEPLOYMENTS
 from flows.local import free_port
 from tests.e2e.workspace import wait_for
+from tests.platform.running import copy_project, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("apps", "flows", "tasks", "fledgling", "params.yaml", "prefect.yaml", "pyproject.toml", "rubric.yaml")
 STAGES = """
 stages:
   wait:
@@ -33,22 +32,14 @@ stages:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the platform needs, with one stage that waits; its servers' databases are its own."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in COPIED:
-        copy: Callable[..., Any] = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    (folder / "dvc.yaml").write_text(STAGES)
-    (folder / ".dvc").mkdir()
-    (folder / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
-    return folder
+    return copy_project(tmp_path_factory.mktemp("project"), stages=STAGES)
 
 
 @pytest.fixture
 def environment() -> dict[str, str]:
     """Ports that nobody uses, and nothing of the machine's own Prefect or MLflow."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-    free = {f"FLEDGLING_{name}_PORT": str(free_port()) for name in ("START", "PREFECT", "MLFLOW", "REVIEW", "SERVE")}
-    return {**kept, **free, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
+    return {**kept, **free_ports(), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
 
 
 def command(*arguments: str) -> list[str]:

@@ -40,12 +40,12 @@ main()
 """
 
 
-def copy_project(folder: Path) -> Path:
-    """What the platform needs, with a chain of one stage; its state is its own."""
+def copy_project(folder: Path, *, stages: str = STAGES) -> Path:
+    """What the platform needs, with a chain of its own; its state is its own."""
     for name in COPIED:
         copy: Callable[..., Any] = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
-    (folder / "dvc.yaml").write_text(STAGES)
+    (folder / "dvc.yaml").write_text(stages)
     (folder / ".dvc").mkdir()
     (folder / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     return folder
