@@ -38,7 +38,8 @@ def _lines(told: Figures) -> Iterator[str]:
 def _preference(name: str, found: Figures) -> Iterator[str]:
     rounds = found["rounds"]
     yield from ("", f"## {name.capitalize()}", "", f"The hidden preference: {found['likes']}. {_rise(rounds)}", "")
-    yield f"Expected beforehand: {found['why']}."
+    when = "What votes and judge justify" if found["expected"] is None else "Expected beforehand"
+    yield f"{when}: {found['why']}."
     yield from ("", *_table(HEADING, (_aim(one, found) for one in rounds)), "", "What must not get worse:")
     yield from ("", *_table(MEASURES, map(_measures, rounds)), "")
     if params := ", ".join(f"`{name}` {value}" for name, value in found.get("params", {}).items()):
