@@ -42,7 +42,7 @@ RUN apt-get update \
 COPY --from=build /venv /venv
 COPY --from=build /work /work
 # what volumes are mounted on: a new one takes its owner from here
-RUN mkdir -p /work/var/mlflow/artifacts /work/var/serving /work/.dvc/cache /backups \
+RUN mkdir -p /work/var/mlflow/artifacts /work/var/serving /work/var/backups /work/.dvc/cache /backups \
     && chown -R "$UID:$GID" /work/var /work/.dvc/cache /backups
 ENV PATH=/venv/bin:$PATH \
     HOME=/tmp

@@ -6,10 +6,16 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows.notice import tell
 from tasks.keeping.backup import stamped
 
 
-@flow(name="backup", description="Copies the platform into a new folder, while it runs.")
+@flow(
+    name="backup",
+    description="Copies the platform into a new folder, while it runs.",
+    on_failure=[tell],
+    on_crashed=[tell],
+)
 def backup(folder: str = "var/backups", keep: int = 7) -> str:
     """Makes one backup inside `folder`, named by the moment, and leaves the newest `keep` of such ones.
 

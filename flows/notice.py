@@ -14,16 +14,18 @@ MOST_CHARACTERS = 500  # of what went wrong
 
 def tell(flow: Any, flow_run: Any, state: Any) -> None:  # the names that Prefect calls a hook by
     """Posts which run it was, how it ended, and the first line of why. A failure is a warning, no more."""
+    post(flow=flow.name, run=flow_run.name, run_id=str(flow_run.id), state=state.name, why=str(state.message or ""))
+
+
+def post(*, flow: str, run: str, run_id: str, state: str, why: str) -> None:
+    """The same of a run that this process did not run."""
     address = os.environ.get(ADDRESS, "")
     if not address:
         return
     import httpx
 
-    why = (str(state.message or "").splitlines() or [""])[0][:MOST_CHARACTERS]
-    told = {
-        "event": "fledgling.run.ended-badly", "flow": flow.name, "run": flow_run.name, "id": str(flow_run.id),
-        "state": state.name, "why": why,
-    }  # fmt: skip
+    line = (why.splitlines() or [""])[0][:MOST_CHARACTERS]
+    told = {"event": "fledgling.run.ended-badly", "flow": flow, "run": run, "id": run_id, "state": state, "why": line}
     try:
         with httpx.Client(transport=httpx.HTTPTransport(retries=RETRIES), timeout=TIMEOUT_S) as client:
             client.post(address, json=told).raise_for_status()

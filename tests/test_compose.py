@@ -24,7 +24,6 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LASTING = sorted(name for name, service in SERVICES.items() if service.get("restart") == "unless-stopped")
 VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?:(:?[-?+])([^}]*))?\}")
 SECRET = re.compile(r"PASSWORD|SECRET|KEYS?$|AUTH_STRING")
-BACKED_UP = (PREFECT_STORE, MLFLOW_STORE)
 OPTIONAL_SECRETS = {"OPENAI_API_KEY"}  # of somebody else's server; none is asked for without it
 NAMED = re.compile(r"^#?([A-Z][A-Z0-9_]*)=", re.MULTILINE)
 
@@ -64,12 +63,19 @@ def test_init_env_makes_every_variable() -> None:
 @pytest.mark.parametrize("name", sorted(NEEDS))
 def test_a_service_is_given_the_secrets_that_it_asks_for_and_no_others(name: str) -> None:
     known = {secret for needs in NEEDS.values() for secret in needs}
-    elsewhere = set(BACKED_UP) if name == "worker" else set()  # in containers the service `backup` alone has them
-    assert known & set(SERVICES[name]["environment"]) == set(NEEDS[name]) - elsewhere
+    assert known & set(SERVICES[name]["environment"]) == set(NEEDS[name])
 
 
-def test_the_backup_reaches_every_database() -> None:
-    assert {*BACKED_UP, REVIEW_STORE} <= set(SERVICES["backup"]["environment"])
+@pytest.mark.parametrize("name", ["backup", "worker", "worker-gpu"])
+def test_a_backup_reaches_all_that_it_copies(name: str) -> None:
+    """By the service and by the deployment of its name, which a worker runs; both into one volume."""
+    assert {PREFECT_STORE, MLFLOW_STORE, REVIEW_STORE} <= set(SERVICES[name]["environment"])
+    mounted = dict(mount.split(":") for mount in SERVICES[name]["volumes"] if isinstance(mount, str))
+    assert {"state", "cache", "artifacts", "backups"} == set(mounted)
+    assert mounted["artifacts"] == SERVICES["mlflow"]["volumes"][0].split(":")[1]
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    (said,) = [one["parameters"]["folder"] for one in deployments if one["name"] == "backup"]
+    assert mounted["backups"] == ("/backups" if name == "backup" else f"/work/{said}")
 
 
 def test_ports_are_this_machines_alone() -> None:

@@ -13,6 +13,7 @@ import httpx
 
 from fledgling.platform.api import NAMES, POOL, answers, send
 from fledgling.platform.watch import DIED
+from flows.notice import post
 
 GOES_ON = ("release",)
 
@@ -58,6 +59,9 @@ def close_dead_runs(api: str) -> None:
             continue
         wanted = {"state": again if goes_on else crashed, "force": is_cancelled or run["state_type"] == "CRASHED"}
         _post(api, f"/flow_runs/{run['id']}/set_state", wanted)
+        if not goes_on:
+            flow = _post(api, "/flows/filter", {"flows": {"id": {"any_": [run["flow_id"]]}}})[0]["name"]
+            post(flow=flow, run=run["name"], run_id=run["id"], state=crashed["name"], why=crashed["message"])
         told = "goes on" if goes_on else "closed as crashed"
         sys.stdout.write(f"run {run['name']}: was stopped with the platform, {told}\n")
 
