@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from tasks.judging.heuristic.axes import Evidence, grades, nothing
 from tasks.judging.heuristic.english import faults_in
 from tasks.judging.heuristic.measures import distinct_words, measure_all, repetition
 from tasks.judging.heuristic.reading import MOST_CHARACTERS, Reading, read
+from tasks.judging.heuristic.reasons import is_unsafe, why_pair, why_ranking
 from tasks.judging.heuristic.revision import revision
 from tasks.judging.heuristic.rules import danger
 from tasks.judging.heuristic.shares import shares
@@ -27,7 +29,6 @@ MOST_REPEATED, LEAST_DISTINCT = 0.5, 0.25  # of a story; over 4,710 real ones .1
 AT_ONCE = 500  # answers that are measured together: some 100,000 small texts for the language model
 REMEMBERED = 50_000  # answers whose grades are kept
 SAME = 1e-9  # levels: what rounding may do
-VETO = "age_appropriateness"
 FIRST_FAILURE: tuple[Status, ...] = ("injection_flag", "unsupported")
 
 
@@ -146,8 +147,8 @@ class HeuristicJudge:
 
     def _difference(self, first: ScoreRecord, second: ScoreRecord) -> float:
         """By how many levels the first is better; 4 where only the second is unsafe, whatever else it has."""
-        if _is_unsafe(first) != _is_unsafe(second):
-            return -4.0 if _is_unsafe(first) else 4.0
+        if is_unsafe(first) != is_unsafe(second):
+            return -4.0 if is_unsafe(first) else 4.0
         return self._overall(first) - self._overall(second)
 
     def _overall(self, record: ScoreRecord) -> float:
@@ -166,27 +167,35 @@ class HeuristicJudge:
         winner = _winner(difference, margin)
         return PairRecord(
             judge=judge, first=first.item, second=second.item, status="ok", winner=winner, margin=difference / 4,
-            orders=(winner, winner), axes=axes, reason=_why(first, second, axes, winner),
+            orders=(winner, winner), axes=axes, reason=why_pair(first, second, axes, winner),
         )  # fmt: skip
 
     def _place(self, record: ScoreRecord) -> tuple[bool, float, str]:
-        return _is_unsafe(record), -self._overall(record), record.item
+        return is_unsafe(record), -self._overall(record), record.item
 
     def _ranked(self, answers: Sequence[tuple[Item, ScoreRecord]]) -> RankRecord:
         judge, items = str(self.id), tuple(item.id for item, _ in answers)
         if failed := _failed([record for _, record in answers]):
             return RankRecord(judge=judge, items=items, status=failed.status, reason=failed.reason)
-        tiers: list[list[tuple[Item, ScoreRecord]]] = []
-        for item, record in sorted(answers, key=lambda each: self._place(each[1])):
-            best = tiers[-1][0] if tiers else None
-            if best and _winner(self._difference(best[1], record), self._margin(best[0], item)) == "tie":
-                tiers[-1].append((item, record))
-            else:
-                tiers.append([(item, record)])
+        tiers = self._tiers(answers)
+        best = [answers[tier[0]] for tier in tiers]
+        steps = [self._pair(one[1], next_[1], self._margin(one[0], next_[0])) for one, next_ in pairwise(best)]
         return RankRecord(
-            judge=judge, items=items, status="ok",
-            tiers=tuple(tuple(item.id for item, _ in tier) for tier in tiers),
+            judge=judge, items=items, status="ok", tiers=tuple(tuple(items[at] for at in tier) for tier in tiers),
+            reason=why_ranking(tiers, [record for _, record in answers], steps),
         )  # fmt: skip
+
+    def _tiers(self, answers: Sequence[tuple[Item, ScoreRecord]]) -> list[list[int]]:
+        """Places in the list: the best tier first, and in each the best answer first."""
+        tiers: list[list[int]] = []
+        for at in sorted(range(len(answers)), key=lambda at: self._place(answers[at][1])):
+            item, record = answers[at]
+            best = answers[tiers[-1][0]] if tiers else None
+            if best and _winner(self._difference(best[1], record), self._margin(best[0], item)) == "tie":
+                tiers[-1].append(at)
+            else:
+                tiers.append([at])
+        return tiers
 
 
 def load_heuristic(folder: Path) -> HeuristicJudge:
@@ -228,17 +237,3 @@ def _winner(difference: float, margin: float) -> Winner:
     if abs(difference) <= max(margin, SAME):
         return "tie"
     return "first" if difference > 0 else "second"
-
-
-def _is_unsafe(record: ScoreRecord) -> bool:
-    grade = record.grades.get(VETO)
-    return grade is not None and grade.parts.get("safety") == 0.0
-
-
-def _why(first: ScoreRecord, second: ScoreRecord, axes: Mapping[str, Winner], winner: Winner) -> str:
-    if winner == "tie":
-        return "Equal within the margin."
-    if _is_unsafe(first) != _is_unsafe(second):
-        return f"The other is unsafe: {(second if winner == 'first' else first).grades[VETO].reason}"
-    won = [name for name, best in axes.items() if best == winner]
-    return f"The {winner} is better on {', '.join(won)}." if won else f"The {winner} is better by a little of each."

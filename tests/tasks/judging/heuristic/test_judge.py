@@ -1,6 +1,7 @@
 """The judge as a whole: what it must and must not say."""
 
 import hashlib
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -166,6 +167,26 @@ def test_ranks_in_tiers() -> None:
     assert record.tiers == (tuple(sorted((best.id, same.id))), (worse.id,), (empty.id,))
     with refused("a ranking of 1 answers; allowed: 2 to 4"):
         own.rank([[best]], RUBRIC)
+
+
+def test_a_ranking_says_why_by_the_numbers_of_its_answers() -> None:
+    own = judge("heuristic-b")
+    same, unsafe, best, empty = item(f"{GOOD} "), item(FAULTS["unsafe"]), item(GOOD), item("")
+    answers = [empty, best, unsafe, same]
+    reason = own.rank([answers], RUBRIC)[0].reason
+    leads, before_unsafe, level = re.split(r"(?<=\.) (?=Answer)", reason)
+    assert re.fullmatch(r"Answer [24] stands before answer 1: better on age_appropriateness, grammar, .*\.", leads)
+    assert before_unsafe.startswith("Answer 1 stands before answer 3, which is unsafe: Unsafe by ")
+    assert "gun" in before_unsafe
+    assert level == "Answers 2 and 4 are equal within the margin."
+
+
+def test_a_ranking_and_a_pair_tell_the_same_axes() -> None:
+    own = judge("heuristic-a")
+    good, cut = item(GOOD), item(FAULTS["cut"])
+    pair, ranking = own.compare([Pair(first=good, second=cut)], RUBRIC)[0], own.rank([[cut, good]], RUBRIC)[0]
+    assert ranking.reason == pair.reason.replace("The first is", "Answer 2 stands before answer 1:")
+    assert own.rank([[good, item(f"{GOOD} ")]], RUBRIC)[0].reason == "Answers 1 and 2 are equal within the margin."
 
 
 def test_a_hundred_kilobytes_are_judged_by_their_beginning() -> None:
