@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import sys
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from model.engine import Continuation
 from tasks.chat import END_OF_TURN
 from tasks.cleaning.safety import Finding
+from tasks.serving.detokenising import Text
 from tasks.serving.guard import REFUSAL, Guard
 from tasks.serving.live import Live
 from tasks.serving.params import ServeParams
@@ -164,9 +165,8 @@ class Answer:
         self.completion_tokens, self.finish = 0, None
         try:
             while tokens := await ticket.more():
-                self.completion_tokens += len(tokens)
                 self.first_token_s = self.first_token_s or ticket.first_token_s
-                added = stops.add("".join(map(text.add, tokens)))
+                added = self._heard(tokens, text, stops)
                 yield trimmed.add(added) if trimmed else added
                 if stops.found:
                     break
@@ -178,13 +178,23 @@ class Answer:
             late.cancel()
             ticket.cancel()
 
+    def _heard(self, tokens: Sequence[int], text: Text, stops: Stops) -> str:
+        """What may leave of these tokens; those behind a stop text are not counted."""
+        leaves = ""
+        for token in tokens:
+            self.completion_tokens += 1
+            leaves += stops.add(text.add(token))
+            if stops.found:
+                break
+        return leaves
+
     async def _label(self) -> AsyncGenerator[str, None]:
         """The likeliest of the labels."""
         ids = [self.live.encode_text(label) for label in self.wish.labels]
         if max(map(len, ids)) + 1 + len(self._prompt) > self.live.loop.context:
             raise TooLong(f"the context is {self.live.loop.context} tokens; the prompt and its longest label are more")
         async with asyncio.timeout(self._left_s()):  # not across a yield: another task may go on after it
-            shares = await asyncio.to_thread(self.live.weigh, self._prompt, ids)
+            shares = await self.live.weigh(self._prompt, ids)
         self.probabilities = dict(zip(self.wish.labels, shares, strict=True))
         best = max(range(len(ids)), key=lambda at: shares[at])
         self.first_token_s = time.monotonic() - self._began

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from tasks.registry.versions import CANDIDATE, CHAMPION, NAME
 from tasks.serving import versions
+from tasks.serving.engine_thread import in_passing
 from tasks.serving.live import Live, load
 from tasks.serving.params import ServeParams
 from tasks.serving.reply import Share
@@ -136,7 +137,7 @@ class Fleet:
         for live, _ in self.lives:
             if (live.served.version, live.served.model_md5) == (served.version, served.model_md5):
                 return live
-        live = await asyncio.to_thread(self._load, served, self._params)
+        live = await in_passing(self._load, served, self._params)
         log.info("%s is served", served.told)
         return live
 

@@ -27,12 +27,15 @@ class Live:
     decoder: the weights, read when they are asked for first.
     """
 
-    def __init__(self, served: Served, engine: Engine, *, queue: int, decoder: "Callable[[], Decoder]") -> None:
+    def __init__(
+        self, served: Served, engine: Engine, *, queue: int, tell_s: float = 0.0, decoder: "Callable[[], Decoder]"
+    ) -> None:  # fmt: skip
         self.served = served
         self.tokenizer: Tokenizer = load_tokenizer(served.folder / "tokenizer.json")
         self.spelling = Spelling(self.tokenizer)
         self.chats = is_taught_to_chat(served.folder)
-        self.loop = Loop(engine, queue=queue)  # last: a thread that nobody would end where the tokenizer can't be read
+        # last: turns that nobody would end where the tokenizer can't be read
+        self.loop = Loop(engine, queue=queue, tell_s=tell_s)
         self._decoder = decoder
         self._uses = 0
         self._retired = False
@@ -63,14 +66,16 @@ class Live:
         """The token ids of a text; none of them is special, whatever it spells."""
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def weigh(self, prompt: Sequence[int], labels: Sequence[Sequence[int]]) -> list[float]:
-        """How likely each label is as the whole reply; they add up to 1. One call after the other."""
+    async def weigh(self, prompt: Sequence[int], labels: Sequence[Sequence[int]]) -> list[float]:
+        """How likely each label is as the whole reply; they add up to 1. Between two steps of the engine."""
+        return await self.loop.run(lambda: self._weighed(prompt, labels))
+
+    def _weighed(self, prompt: Sequence[int], labels: Sequence[Sequence[int]]) -> list[float]:
         import numpy as np
 
         from model.scoring import continuation_bits
 
-        with self._weighing:
-            (bits,) = continuation_bits(self._weights, [prompt], [[[*ids, END_OF_TURN] for ids in labels]])
+        (bits,) = continuation_bits(self._weights, [prompt], [[[*ids, END_OF_TURN] for ids in labels]])
         costs = np.array([each.sum() for each in bits])
         likely = np.exp2(costs.min() - costs)
         return [float(part) for part in likely / likely.sum()]
@@ -78,10 +83,6 @@ class Live:
     @cached_property
     def _weights(self) -> "Decoder":
         return self._decoder()
-
-    @cached_property
-    def _weighing(self) -> threading.Lock:
-        return threading.Lock()
 
     def _close_if_idle(self) -> None:
         if self._retired and not self._uses:
@@ -95,7 +96,10 @@ def load(served: Served, params: ServeParams) -> Live:
     try:
         made = _torch if params.engine == "torch" else _llama_cpp
         engine = made(served.folder, params)
-        return Live(served, engine, queue=params.queue, decoder=lambda: load_model(served.folder))
+        return Live(
+            served, engine, queue=params.queue, tell_s=params.stream_interval_s,
+            decoder=lambda: load_model(served.folder),
+        )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{served.folder} can't be served: {line}") from error

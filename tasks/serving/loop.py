@@ -1,4 +1,4 @@
-"""One thread that owns an engine: requests join what it makes and leave it; their tokens go to asyncio."""
+"""An engine's turns: requests join what it makes and leave it; their tokens go to asyncio."""
 
 import asyncio
 import contextlib
@@ -6,14 +6,17 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Literal
+from typing import TypeVar
 
 from model.engine import Continuation, Engine, Step
+from tasks.serving.engine_thread import ENGINE_THREAD, EngineThread
+from tasks.serving.ticket import Ticket, tell
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Full(Exception):
@@ -38,99 +41,35 @@ class Figures:
     tokens: int
 
 
-class Ticket:
-    """A request on its way: iterate it for its tokens, in the event loop that submitted it.
-
-    finished: why it ended, None before and after a cancellation. first_token_s: from submitting, None before.
-    """
-
-    def __init__(self, asked: Continuation, owner: "Loop", home: asyncio.AbstractEventLoop) -> None:
-        self.asked = asked
-        self.finished: Literal["stop", "length"] | None = None
-        self.first_token_s: float | None = None
-        self.home = home
-        self.cancelled = False
-        self._owner = owner
-        self._submitted = time.monotonic()
-        self._tokens: deque[int] = deque()
-        self._error: Exception | None = None
-        self._wakes: asyncio.Future[None] | None = None
-
-    def __aiter__(self) -> "Ticket":
-        return self
-
-    async def __anext__(self) -> int:
-        if not await self._has_more():
-            raise StopAsyncIteration
-        return self._tokens.popleft()
-
-    async def more(self) -> list[int]:
-        """All tokens that came since the last time, one at least; none where it has ended. Raises EngineFailed."""
-        if not await self._has_more():
-            return []
-        tokens = list(self._tokens)
-        self._tokens.clear()
-        return tokens
-
-    def cancel(self) -> None:
-        """Ends it and frees its slot before the next step; nothing happens to one that has ended."""
-        if self.finished is None and not self.cancelled:
-            self.cancelled = True
-            self._owner.wake()
-        self._wake()
-
-    def take(self, token: int | None, finished: Literal["stop", "length"] | None) -> None:
-        """A step's news; in the home event loop."""
-        if token is not None:
-            self._tokens.append(token)
-            if self.first_token_s is None:
-                self.first_token_s = time.monotonic() - self._submitted
-        self.finished = finished
-        self._wake()
-
-    def fail(self, error: Exception) -> None:
-        """It will not go on: whoever waits for it is told; in the home event loop."""
-        self._error = error
-        self._wake()
-
-    async def _has_more(self) -> bool:
-        while True:
-            if self._error is not None:
-                raise self._error
-            if self._tokens:
-                return True
-            if self.finished is not None or self.cancelled:
-                return False
-            self._wakes = self.home.create_future()
-            await self._wakes
-
-    def _wake(self) -> None:
-        if self._wakes is not None and not self._wakes.done():
-            self._wakes.set_result(None)
-
-
 class Loop:
     """Requests wait in a queue, join a free slot, and get a token at each step of the engine.
 
-    queue: how many may wait beside those in slots.
+    queue: how many may wait beside those in slots. tell_s: first and last tokens are told at once, those between them
+    together, so often: each call into the event loop takes the engine's cores away from it.
     """
 
-    def __init__(self, engine: Engine, *, queue: int) -> None:
+    def __init__(
+        self, engine: Engine, *, queue: int, tell_s: float = 0.0, thread: EngineThread = ENGINE_THREAD
+    ) -> None:  # fmt: skip
         self.context = engine.context
         self.engine_name = engine.name
         self._engine = engine
         self._most = engine.slots + queue
-        self._news = threading.Condition()
+        self._tell_s = tell_s
+        self._told = 0.0  # when, by the monotonic clock
+        self._untold: list[tuple[Ticket, Step | Exception]] = []  # of the thread alone, as _live is
+        self._thread = thread
+        self._news = thread.news
         self._waiting: deque[Ticket] = deque()
         self._live: dict[int, Ticket] = {}  # by slot; of the thread alone
         self._closing = False
+        self._ended = threading.Event()
         self._tokens = 0
-        self.thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self.thread.start()
+        thread.add(self)
 
     def submit(self, asked: Continuation) -> Ticket:
         """Puts a request in the queue; called in an event loop. Raises Full and Closed."""
-        ticket = Ticket(asked, self, asyncio.get_running_loop())
+        ticket = Ticket(asked, home=asyncio.get_running_loop(), wake=self.wake)
         with self._news:
             if self._closing:
                 raise Closed
@@ -151,27 +90,38 @@ class Loop:
             waiting=len(self._waiting), live=len(self._live), slots=self._engine.slots, tokens=self._tokens
         )  # fmt: skip
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was closed, and nothing of it is left."""
+        return self._ended.is_set()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What it returns, computed in the engine's thread, between two steps."""
+        return await asyncio.wrap_future(self._thread.submit(work))
+
     def close(self) -> None:
         """Takes no more, waits until what it has is finished, and closes the engine; of any thread, once or more."""
         with self._news:
             self._closing = True
             self._news.notify()
-        self.thread.join()
+        self._ended.wait()
 
-    def _run(self) -> None:
-        while self._has_work():
-            self._free_left()
-            self._join_waiting()
-            if self._live:
-                self._step()
-        self._engine.close()
+    def has_work(self) -> bool:
+        """See `Turns.has_work`."""
+        return bool(self._waiting or self._live or self._closing)
 
-    def _has_work(self) -> bool:
-        """Waits until there is something to do; False where it is closed and nothing is left."""
+    def turn(self) -> bool:
+        """See `Turns.turn`: a step of the engine."""
+        self._free_left()
+        self._join_waiting()
+        if self._live:
+            self._step()
         with self._news:
-            while not self._waiting and not self._live and not self._closing:
-                self._news.wait()
-            return bool(self._waiting or self._live)
+            is_last = self._closing and not self._waiting and not self._live
+        if is_last:
+            self._engine.close()
+            self._ended.set()
+        return not is_last
 
     def _free_left(self) -> None:
         for slot in [slot for slot, ticket in self._live.items() if ticket.cancelled]:
@@ -185,7 +135,7 @@ class Loop:
             except Exception as error:  # whatever befell this one, the next ones may go well
                 if not isinstance(error, ValueError):
                     log.exception("the engine failed; a reply is lost")
-                _tell(ticket.home, [(ticket, EngineFailed(_line(error)))])
+                tell([(ticket, EngineFailed(_line(error)))])
             else:
                 self._live[slot] = ticket
 
@@ -204,13 +154,17 @@ class Loop:
             log.exception("the engine failed; %d replies are lost", len(self._live))
             self._drop_all(EngineFailed(_line(error)))
             return
-        news: list[tuple[Ticket, Step | Exception]] = []
+        urgent = False
         for step in steps:
-            news.append((self._live[step.slot], step))
+            ticket = self._live[step.slot]
+            self._untold.append((ticket, step))
             self._tokens += step.token is not None
+            urgent = urgent or not ticket.begun or step.finished is not None
+            ticket.begun = True
             if step.finished is not None:
                 del self._live[step.slot]
-        _tell_all(news)
+        if urgent or time.monotonic() - self._told >= self._tell_s:
+            self._tell_untold()
 
     def _drop_all(self, error: Exception) -> None:
         lost = list(self._live.items())
@@ -218,27 +172,12 @@ class Loop:
         for slot, _ in lost:
             with contextlib.suppress(Exception):  # it has failed already
                 self._engine.leave(slot)
-        _tell_all([(ticket, error) for _, ticket in lost])
+        self._untold += [(ticket, error) for _, ticket in lost]
+        self._tell_untold()
 
-
-def _tell_all(news: Iterable[tuple[Ticket, Step | Exception]]) -> None:
-    """One call into each event loop, however many tickets: a wake-up costs more than a token."""
-    for _, group in groupby(news, key=lambda one: id(one[0].home)):
-        told = list(group)
-        _tell(told[0][0].home, told)
-
-
-def _tell(home: asyncio.AbstractEventLoop, news: list[tuple[Ticket, Step | Exception]]) -> None:
-    with contextlib.suppress(RuntimeError):  # the event loop is closed, nobody listens
-        home.call_soon_threadsafe(_hand_out, news)
-
-
-def _hand_out(news: list[tuple[Ticket, Step | Exception]]) -> None:
-    for ticket, told in news:
-        if isinstance(told, Step):
-            ticket.take(told.token, told.finished)
-        else:
-            ticket.fail(told)
+    def _tell_untold(self) -> None:
+        self._told, untold, self._untold = time.monotonic(), self._untold, []
+        tell(untold)
 
 
 def _line(error: Exception) -> str:

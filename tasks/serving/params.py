@@ -54,6 +54,7 @@ class ServeParams(Params):
     queue: int = Field(ge=0)  # requests that may wait for a slot; more are told to come again (429)
     max_body_bytes: int = Field(ge=1024)
     max_tokens: int = Field(ge=1)  # of a reply whose request names no number
+    stream_interval_s: float = Field(ge=0)  # so often what was made leaves; the first and last tokens do at once
     time_limit_s: float = Field(gt=0)  # from the request to the last token
     poll_s: float = Field(gt=0)  # so often the registry is asked who the champion and the candidate are
     candidate_share: float = Field(ge=0, le=1)  # of the conversations: served by the alias `candidate`

@@ -2,7 +2,6 @@
 
 import pickle
 import shutil
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,7 +59,7 @@ def test_a_promotion_breaks_no_stream(registry: Any, monkeypatch: pytest.MonkeyP
         assert {version for version, _ in told} == {"fledgling/1"}
         assert all(text.endswith("data: [DONE]\n\n") for _, text in told)
         assert {_said(text) for _, text in told[::2]} == {_said(alone)}
-        wait_until(lambda: not [one for one in threading.enumerate() if one is old.loop.thread])
+        wait_until(lambda: old.loop.has_ended)
         assert "fledgling_reloads_total 1.0" in made.service.metrics.text().decode()
 
 

@@ -40,6 +40,23 @@ def test_each_gets_its_own_tokens_whoever_is_beside_it(loop: Loop) -> None:
     assert (loop.figures.live, loop.figures.waiting) == (0, 0)
 
 
+def test_what_comes_between_the_first_and_the_last_token_is_told_together() -> None:
+    loop, wanted = Loop(TorchEngine(MODEL, slots=2), queue=2, tell_s=600.0), asked(1)
+
+    async def parts() -> list[list[int]]:
+        ticket = loop.submit(wanted)
+        found = []
+        while tokens := await ticket.more():
+            found.append(tokens)
+        return found
+
+    found = asyncio.run(parts())
+    loop.close()
+    assert len(found) <= 2, "the first one, and all others with the last"
+    said = [token for tokens in found for token in tokens]
+    assert [said] == generate(MODEL, [wanted.prompt], decoding=wanted.decoding, seeds=[wanted.seed])
+
+
 def test_one_that_is_cancelled_makes_room(loop: Loop) -> None:
     async def leave_some() -> int:
         tickets = [loop.submit(asked(number, max_tokens=100)) for number in range(9)]
