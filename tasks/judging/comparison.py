@@ -10,7 +10,7 @@ from tasks.judging.comparing.board import ALL, AxisScore, Coverage, Leaderboard,
 from tasks.judging.comparing.matches import Match, find_matches
 from tasks.judging.comparing.rates import NOTHING, bounded_mean, bradley_terry, length_controlled_win_rate, win_rate
 from tasks.judging.comparing.tables import leaderboard_markdown, leaderboard_plot
-from tasks.judging.records import STATUSES, Item, PairRecord, ScoreRecord, Winner
+from tasks.judging.records import STATUSES, Item, PairRecord, ScoreRecord, Status, Winner
 from tasks.judging.rubric import LEVELS
 
 Figures = dict[str, float | int | str | None]
@@ -83,6 +83,7 @@ def _coverage_figures(coverage: Coverage) -> Figures:
     return {
         **counts,
         "judge_coverage": coverage.share,
+        **{f"judge_{key(kind)}_coverage": share for kind, share in coverage.by_kind.items()},
         "judge_missing": coverage.missing,
         "judge_same_text": coverage.same_text,
         "judge_flipped": coverage.flipped,
@@ -171,15 +172,24 @@ def _axes(answers: Sequence[Item], scores: Sequence[ScoreRecord], bootstrap: Boo
 def _coverage(answers: Sequence[Item], scores: Sequence[ScoreRecord], matches: Sequence[Match]) -> Coverage:
     """Counts each text and each two texts once, however many models gave them."""
     graded = {record.item: record.status for record in sorted(scores, key=lambda found: found.status == "ok")}
-    items = {item.id for item in answers}
-    pairs = {frozenset((m.first.id, m.second.id)): m.record for m in matches if m.decided != "same text"}
-    statuses = [graded.get(item) for item in items] + [record.status if record else None for record in pairs.values()]
-    twice = [record for record in pairs.values() if record and record.status == "ok" and len(record.orders) > 1]
-    count = Counter(statuses)
+    pairs = {frozenset((m.first.id, m.second.id)): m for m in matches if m.decided != "same text"}
+    asked = [(kind, graded.get(item)) for item, kind in {item.id: item.kind for item in answers}.items()]
+    asked += [(match.first.kind, match.record.status if match.record else None) for match in pairs.values()]
+    records = [match.record for match in pairs.values()]
+    twice = [record for record in records if record and record.status == "ok" and len(record.orders) > 1]
+    count = Counter(status for _, status in asked)
     return Coverage(
         statuses={status: count[status] for status in STATUSES},
         missing=count[None],
         same_text=sum(match.decided == "same text" for match in matches),
         both_orders=len(twice),
         flipped=sum(record.is_flipped for record in twice),
+        by_kind=_by_kind(asked),
     )
+
+
+def _by_kind(asked: Sequence[tuple[str, Status | None]]) -> dict[str, float]:
+    """The share of each kind that has a verdict."""
+    kinds = dict.fromkeys(kind for kind, _ in asked)
+    found = {kind: [status == "ok" for own, status in asked if own == kind] for kind in kinds}
+    return {kind: sum(judged) / len(judged) for kind, judged in found.items()}

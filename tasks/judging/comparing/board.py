@@ -86,6 +86,7 @@ class Coverage:
     """What became of everything that was to be judged. missing: without any record; same_text: ties for free.
 
     flipped: verdicts in which the order of showing decided, of the `both_orders` that were asked both ways.
+    by_kind: the share that has a verdict, by the kind of the prompt.
     """
 
     statuses: Mapping[Status, int]
@@ -93,6 +94,7 @@ class Coverage:
     same_text: int
     both_orders: int
     flipped: int
+    by_kind: Mapping[str, float]
 
     @property
     def asked(self) -> int:

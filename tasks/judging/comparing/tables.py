@@ -53,7 +53,15 @@ def coverage_line(coverage: Coverage) -> str:
     same = (
         f" {coverage.same_text:,} pairs are the same text twice: ties that nobody judged." if coverage.same_text else ""
     )
-    return f"{said}.{same}"
+    return f"{said}.{_by_kind(coverage)}{same}"
+
+
+def _by_kind(coverage: Coverage) -> str:
+    """Empty where every kind of prompt is judged in full."""
+    if min(coverage.by_kind.values()) == 1:
+        return ""
+    shares = ", ".join(f"{kind_told(kind)} {share:.1%}" for kind, share in sorted(coverage.by_kind.items()))
+    return f" By kind: {shares}."
 
 
 def kind_told(kind: str) -> str:

@@ -279,8 +279,23 @@ def test_coverage_counts_what_was_never_judged_and_what_flipped() -> None:
     assert found["judge"] == JUDGE
     assert counts == {
         "ok": 3, "parse_error": 1, "refused": 0, "unsupported": 0, "injection_flag": 1, "missing": 8,
-        "coverage": pytest.approx(3 / 13), "same_text": 1, "flipped": 1, "flipped_share": 0.5,
+        "coverage": pytest.approx(3 / 13), "story_coverage": pytest.approx(3 / 13), "same_text": 1, "flipped": 1,
+        "flipped_share": 0.5,
     }  # fmt: skip
+
+
+def test_a_kind_of_prompt_that_the_judge_cannot_read_is_told_by_its_name() -> None:
+    stories, told = contest("new", "old", [W, L])
+    translations, failed = contest("new", "old", [None, None], kind="translation")
+    scores = [grades(found, {"grammar": 4.0}) for found in stories]
+    scores += [grades(found, None, status="unsupported") for found in translations]
+    board = leaderboard([*stories, *translations], scores, [*told, *failed], bootstrap=DRAWN)
+    figures = comparison_figures(board)
+    assert (figures["judge_story_coverage"], figures["judge_translation_coverage"]) == (1, 0)
+    assert figures["judge_coverage"] == 0.5
+    assert "By kind: story 100.0%, translation 0.0%." in leaderboard_markdown(board)
+    whole = leaderboard(stories, scores[:4], told, bootstrap=DRAWN)
+    assert "By kind" not in leaderboard_markdown(whole)
 
 
 def test_a_judge_that_says_nothing_leaves_no_number(tmp_path: Path) -> None:
