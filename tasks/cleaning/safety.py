@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import BeforeValidator, field_validator
 
 from tasks.cleaning.markup import checked_pattern
 from tasks.cleaning.words import split_words
@@ -17,14 +17,24 @@ _VOWELS = "aeiou"
 _MASK = " . "  # ends a phrase, is no word
 
 
+def _split(words: Any) -> Any:
+    if isinstance(words, str):
+        return tuple(map(str.strip, words.split(",")))
+    return tuple(words) if isinstance(words, list) else words
+
+
+# a list, or in params.yaml one text "a, b, c": DVC reads that file once a stage, and 700 words are 700 values
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
 class SafetyRule(Params):
     """A pattern, searched only where one of the `when` words stands in the text, and one of `also` if given.
 
     Patterns are slow and words are looked up in a set: most texts meet no pattern.
     """
 
-    when: tuple[str, ...]
-    also: tuple[str, ...] = ()
+    when: Words
+    also: Words = ()
     pattern: str
 
     @field_validator("pattern")
@@ -49,7 +59,7 @@ class SafetyCategory(Params):
     """What a child's text must not hold. `words` with regular inflections, or as they are after a "="."""
 
     action: Literal["reject", "allow"]
-    words: tuple[str, ...] = ()
+    words: Words = ()
     rules: tuple[SafetyRule, ...] = ()
 
     @field_validator("words")

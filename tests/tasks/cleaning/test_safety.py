@@ -101,11 +101,29 @@ def test_a_category_can_be_allowed(params: PrepareParams) -> None:
     assert Safety(policy).check(text, split_words(text)) is None
 
 
+def test_words_are_a_list_or_one_text(params: PrepareParams) -> None:
+    import json
+
+    def policy(words: object) -> SafetyParams:
+        rule = {"when": words, "pattern": "a"}
+        category = {"action": "reject", "words": words, "rules": [rule]}
+        return SafetyParams.model_validate_json(json.dumps({"allowed": [], "categories": {"x": category}}))
+
+    assert policy("gun, =axe,bomb") == policy(["gun", "=axe", "bomb"])
+    assert params.safety == SafetyParams.model_validate_json(params.safety.model_dump_json())
+
+
 @pytest.mark.parametrize(
     ("policy", "complaint"),
     [
         ({"allowed": ["("], "categories": {}}, "not a regular expression"),
         ({"allowed": [], "categories": {"x": {"action": "reject", "words": ["two words"]}}}, "not one lower-case word"),
+        (
+            {"allowed": [], "categories": {"x": {"action": "reject", "words": "gun, two words"}}},
+            "not one lower-case word",
+        ),
+        ({"allowed": [], "categories": {"x": {"action": "reject", "words": "gun,, axe"}}}, "not one lower-case word"),
+        ({"allowed": [], "categories": {"x": {"action": "reject", "words": 5}}}, "valid array"),
         ({"allowed": [], "categories": {"x": {"action": "warn"}}}, "'reject' or 'allow'"),
         (
             {"allowed": [], "categories": {"x": {"action": "reject", "rules": [{"when": [], "pattern": "a"}]}}},
