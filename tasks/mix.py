@@ -76,8 +76,8 @@ def _read(
 ) -> tuple[list[Example], list[Rejected], int]:
     """All sources' examples, the rows kept apart, and how many good rows are beyond a source's maximum."""
     sources = [(source, task) for task in params.tasks for source in task.sources]
-    has_storybook = any(isinstance(source, StorybookSource) for source, _ in sources)
-    stories = read_stories(clean) if has_storybook else []
+    views = {source.view for source, _ in sources if isinstance(source, StorybookSource)}
+    stories = read_stories(clean, plain="opening" in views) if views else []
     examples: list[Example] = []
     rejected: list[Rejected] = []
     left_out = 0

@@ -13,7 +13,7 @@ from tasks.records import FEEDBACK_SOURCE
 from tasks.stage import Params
 
 Kind = Literal["classification", "summarization", "translation", "assistant"]
-View = Literal["feeling", "theme", "summary", "swedish", "question", "story"]
+View = Literal["feeling", "theme", "summary", "swedish", "question", "story", "opening"]
 Split = Literal["train", "validation", "test"]
 
 _ROUGE = ("rouge_1", "rouge_2", "rouge_l")
@@ -37,6 +37,7 @@ VIEW_COLUMNS: dict[str, tuple[str, ...]] = {
     "swedish": ("sentence",),
     "question": ("story", "question"),
     "story": ("words", "sentence", "feeling", "theme", "summary", "length"),
+    "opening": ("sentence",),  # of any clean text: no annotations are needed
 }
 PASSAGE_VIEWS = ("feeling", "question")
 VIEW_KINDS: dict[str, tuple[str, ...]] = {
@@ -46,6 +47,7 @@ VIEW_KINDS: dict[str, tuple[str, ...]] = {
     "swedish": ("translation",),
     "question": ("assistant",),
     "story": ("assistant",),
+    "opening": ("assistant",),
 }
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -85,7 +87,7 @@ class SourceParams(Params):
 
 
 class StorybookSource(SourceParams):
-    """The annotations of the clean stories, in the splits that they have there."""
+    """The clean stories and their annotations, in the splits that they have there."""
 
     kind: Literal["storybook"]
     view: View

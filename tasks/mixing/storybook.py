@@ -1,7 +1,8 @@
-"""Examples from the annotations of the clean stories, in the splits that they have there."""
+"""Examples from the clean stories and their annotations, in the splits that they have there."""
 
 import heapq
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ from tasks.stage import UserError
 SHORT, LONG = 135, 165  # words: a quarter of the generated stories each, the hand-written ones are long
 ORIGIN = "storybook"
 
+_OPENING = re.compile(r"[^.!?\n]{20,150}[.!?](?=\s)")  # a first sentence that says something, whole
+_REQUESTS = ("story", "opening")
 _TELLING = ("words", "sentence", "summary")  # of a request: a theme or a feeling says too little to be a copy
 
 
@@ -48,23 +51,23 @@ class Item:
     keys: tuple[str, ...] = ()
 
 
-def read_stories(clean: Path) -> list[Story]:
-    """All clean stories that carry annotations. Raises UserError where a split is not there."""
-    return [story for split in SPLITS for story in _stories(clean / f"{split}.parquet", split)]
+def read_stories(clean: Path, *, plain: bool = False) -> list[Story]:
+    """All clean stories that carry annotations, or all there are. Raises UserError where a split is not there."""
+    stories = (story for split in SPLITS for story in _stories(clean / f"{split}.parquet", split))
+    return [story for story in stories if plain or story.about_json != "{}"]
 
 
 def _stories(path: Path, split: str) -> Iterator[Story]:
     if not path.exists():
         raise UserError(f"{path}: no such file; the stage prepare makes it")
     for row in read_rows(path, ["id", "text", "group", "annotations"]):
-        if row["annotations"] != "{}":
-            yield Story(
-                id=str(row["id"]),
-                text=str(row["text"]),
-                group=str(row["group"]) or str(row["id"]),
-                split=split,
-                about_json=str(row["annotations"]),
-            )
+        yield Story(
+            id=str(row["id"]),
+            text=str(row["text"]),
+            group=str(row["group"]) or str(row["id"]),
+            split=split,
+            about_json=str(row["annotations"]),
+        )
 
 
 def storybook_examples(
@@ -79,13 +82,20 @@ def storybook_examples(
     for split in SPLITS:
         limit = source.examples if split == "train" else params.evaluation_examples[split]
         candidates = [
-            (story, index) for story in stories if story.split == split for index in range(_COUNTS[source.view](story))
+            (story, index) for story in stories if story.split == split for index in range(_count(story, source))
         ]
         available += len(candidates)
         if limit is not None and len(candidates) > limit:
             candidates = heapq.nsmallest(limit, candidates, key=lambda c: _rank(source.name, *c))
         examples += (_example(story, index, source, task) for story, index in candidates)
     return examples, available
+
+
+def _count(story: Story, source: StorybookSource) -> int:
+    """How many examples a story gives; a view of annotations none where there are none."""
+    if source.view == "opening":
+        return int(_OPENING.match(story.text) is not None)
+    return _COUNTS[source.view](story) if story.about else 0
 
 
 def _rank(name: str, story: Story, index: int) -> tuple[int, str, int]:
@@ -103,7 +113,7 @@ def _example(story: Story, index: int, source: StorybookSource, task: TaskParams
         task=task.name, kind=task.kind, source=source.name, licence=source.licence, origin=ORIGIN,
         group=item.group or story.group, split=story.split, place=place,
         prompt=fill(template, item.values), answer=item.answer.strip(), document=item.document, label=item.label,
-        constraints=_constraints(used) if source.view == "story" else {},
+        constraints=_constraints(used) if source.view in _REQUESTS else {},
         answerable=item.answerable, aspect=source.view,
         keys=item.keys or tuple(f"{name}: {normal(used[name])}" for name in _TELLING if name in used),
         asked=tuple(used.values()),
@@ -180,6 +190,13 @@ def _story(story: Story) -> Item:
     return Item(values, story.text)
 
 
+def _opening(story: Story) -> Item:
+    """A request for the story that begins like this one."""
+    found = _OPENING.match(story.text)
+    assert found is not None, "counted before"
+    return Item({"sentence": found[0]}, story.text)
+
+
 _COUNTS: dict[str, Callable[[Story], int]] = {
     "feeling": lambda story: 1,
     "theme": lambda story: 1,
@@ -195,4 +212,5 @@ _ITEMS: dict[str, Callable[[Story, int, StorybookSource], Item]] = {
     "swedish": lambda story, index, source: _swedish(story, index),
     "question": _question,
     "story": lambda story, index, source: _story(story),
+    "opening": lambda story, index, source: _opening(story),
 }
