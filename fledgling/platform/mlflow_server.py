@@ -34,7 +34,7 @@ def _write(file: Path, database: str) -> Path:
     config["mlflow"] = {
         "default_permission": "READ",  # of an account that the administrator adds
         "database_uri": database,
-        "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+        "authorization_function": "fledgling.platform.mlflow_login:authenticate",
         "auth_cache_ttl_seconds": str(REMEMBERED_S),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
