@@ -1,52 +1,23 @@
 """Who is told of a run that ended badly: a real listener; and which flows tell at all."""
 
-import json
 import logging
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import yaml
 
 from flows import notice
 from tests.conftest import ROOT
+from tests.flows.listening import Listener, listening
 
 DEPLOYED = [one["entrypoint"] for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]]
 
 
-class Listener(HTTPServer):
-    """Keeps what is posted to it, and answers with `status`."""
-
-    def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
-        self.status = 204
-        super().__init__(("127.0.0.1", 0), _Heard)
-        self.address = f"http://127.0.0.1:{self.server_port}/hook?token=secret"
-
-
-class _Heard(BaseHTTPRequestHandler):
-    server: Listener
-
-    def do_POST(self) -> None:
-        self.server.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    with Listener() as made:
-        thread = threading.Thread(target=made.serve_forever)
-        thread.start()
+    with listening() as made:
         yield made
-        made.shutdown()
-        thread.join()
 
 
 def tell_of(message: str | None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from tests.flows.listening import Listener, listening
 from tests.platform.running import Platform, copy_project, platform_in
 from tests.tasks.reviews.postgresql import USER, Server
 
@@ -30,7 +31,14 @@ def databases(server: Server) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def platform(postgresql: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def listener() -> Iterator[Listener]:
+    """Whom the platform tells of runs that ended badly."""
+    with listening() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def platform(postgresql: Server, listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = copy_project(tmp_path_factory.mktemp("platform"))
-    with platform_in(folder, **databases(postgresql)) as running:
+    with platform_in(folder, FLEDGLING_NOTIFY_URL=listener.address, **databases(postgresql)) as running:
         yield running

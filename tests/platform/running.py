@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -128,11 +129,12 @@ class Platform:
     def prefect(self, path: str, body: Any = None) -> Any:
         """The answer of the API to a GET, or to a POST where there is a body; asked again where it was busy (503)."""
         user, _, password = self.logins[logins.PREFECT].partition(":")
+        name = f"tests-{threading.get_ident()}"  # a new token of the same name ends the one before
 
         def answer() -> httpx.Response | None:
             with httpx.Client(base_url=f"{self.address('prefect')}/api", auth=(user, password), timeout=30) as client:
-                token = client.get("/csrf-token", params={"client": "tests"}).raise_for_status().json()["token"]
-                headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"}
+                token = client.get("/csrf-token", params={"client": name}).raise_for_status().json()["token"]
+                headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": name}
                 found = client.get(path) if body is None else client.post(path, json=body, headers=headers)
             return None if found.status_code == 503 else found
 

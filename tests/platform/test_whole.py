@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from fledgling import logins
 from fledgling.platform.api import NAMES
+from tests.e2e.workspace import wait_for
+from tests.flows.listening import Listener
 from tests.platform.running import Platform
 from tests.tasks.reviews.postgresql import Server
 
@@ -69,9 +72,33 @@ def test_a_schedule_really_fires(platform: Platform) -> None:
     every = [{"schedule": {"interval": 10.0}, "active": True, "slug": "of-the-test"}]
     platform.prefect(f"/deployments/{deployment}/schedules", every)
     asked = {"deployments": {"id": {"any_": [deployment]}}, "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-    from tests.e2e.workspace import wait_for
 
-    wait_for(lambda: platform.prefect("/flow_runs/filter", asked), limit_s=300, what="a scheduled run", every_s=2)
+    def fired() -> list[datetime]:
+        runs = [run for run in platform.prefect("/flow_runs/filter", asked) if run["auto_scheduled"]]
+        return sorted(datetime.fromisoformat(run["expected_start_time"]) for run in runs)
+
+    wait_for(lambda: len(fired()) >= 2, limit_s=600, what="two scheduled runs", every_s=2)
+    first, second = fired()[:2]
+    assert (second - first).total_seconds() % 10 == 0
+
+
+def test_a_run_that_failed_is_told_to_who_asked(platform: Platform, listener: Listener) -> None:
+    run = platform.run("backup", folder="params.yaml")
+    assert platform.wait_until(run, "COMPLETED", "FAILED", "CRASHED") == "FAILED"
+    wait_for(lambda: listener.told, limit_s=60, what="the notice", every_s=0.5)
+    (told,) = listener.told
+    assert (told["flow"], told["id"], told["state"]) == ("backup", run, "Failed")
+
+
+def test_a_backup_by_its_form_holds_every_database(platform: Platform) -> None:
+    run = platform.run("backup")
+    assert platform.wait_until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED"
+    (made,) = (platform.folder / "var" / "backups").iterdir()
+    assert sorted(path.name for path in (made / "databases").iterdir()) == [
+        "mlflow.dump",
+        "prefect.dump",
+        "reviews.dump",
+    ]
 
 
 def test_no_secret_is_in_what_is_written(platform: Platform, postgresql: Server) -> None:
