@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from fledgling import logins
 from fledgling.platform import readiness
 from fledgling.platform.addresses import RUNNING, Ports, ports, refuse_taken
+from fledgling.platform.api import POOL, pool
 from fledgling.platform.services import Services
 from fledgling.platform.settings import NEEDS, commands, environment
 from flows import process
@@ -21,6 +22,10 @@ def serve(*, check: bool) -> None:
 
     Raises UserError where a port is in use, a service ends by itself, or is not ready in time.
     """
+    if pool() != POOL:
+        raise UserError(
+            f"FLEDGLING_POOL={pool()} is one more clone's: `fledgling platform --only deploy`, `--only worker`"
+        )
     wanted = ports()
     refuse_taken(wanted)
     store.follow_the_folder()

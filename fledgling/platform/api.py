@@ -14,6 +14,11 @@ NAMES = ("pipeline", "publish-reviews", "collect-reviews", "improve", "release",
 DEPLOYMENTS = tuple(f"{name}/{name}" for name in NAMES)  # of a flow and a deployment of its name
 
 
+def pool() -> str:
+    """The work pool of this folder's worker. FLEDGLING_POOL: one more clone's, which runs `pipeline` alone."""
+    return os.environ.get("FLEDGLING_POOL") or POOL
+
+
 @cache
 def client() -> httpx.Client:
     """One for all questions: each new one reads the machine's certificates, 30 ms."""

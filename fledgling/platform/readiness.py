@@ -10,12 +10,13 @@ import httpx
 
 from fledgling.platform import champion, watch
 from fledgling.platform.addresses import Ports
-from fledgling.platform.api import DEPLOYMENTS, POOL, answers, has_worker, is_deployed, send
+from fledgling.platform.api import DEPLOYMENTS, POOL, answers, has_worker, is_deployed, pool, send
 from fledgling.platform.settings import environment
 from flows import process
 from tasks.stage import UserError
 
 TRIES, AGAIN_S = 3, 5.0  # of a deployment: a server that has just started answers 500 where its database is slow
+ONE_AT_A_TIME = ("--concurrency-limit", "1", "--collision-strategy", "ENQUEUE")  # as prefect.yaml has it
 
 
 def conditions(wanted: Ports, *, tell: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
@@ -43,17 +44,11 @@ def deploy(wanted: Ports) -> None:
 
 
 def _deploy(api: str, surroundings: dict[str, str], *, tell: Callable[[str], None]) -> None:
-    try:
-        made = send(api, "POST", "/work_pools/", {"name": POOL, "type": "process", "base_job_template": {}})
-        if made.status_code != httpx.codes.CONFLICT:  # it is there
-            made.raise_for_status()
-        watch.ensure(api)
-    except httpx.HTTPError as error:
-        raise UserError(f"Prefect at {api}: {error}") from None
+    _prepare(api)
     for left in reversed(range(TRIES)):
         code, output = _prefect_deploy(surroundings)
         if code == 0:
-            tell(f"deployed {', '.join(DEPLOYMENTS)}")
+            tell(f"deployed {', '.join(DEPLOYMENTS if pool() == POOL else [f'pipeline/{pool()}'])}")
             return
         if left:
             tell(f"not all could be deployed; once more in {AGAIN_S:.0f} s")
@@ -63,8 +58,24 @@ def _deploy(api: str, surroundings: dict[str, str], *, tell: Callable[[str], Non
     raise UserError("prefect.yaml could not be deployed; the lines above say why")
 
 
+def _prepare(api: str) -> None:
+    """The work pool, and what the server itself looks after. Raises UserError where it refuses, or never answers."""
+    for left in reversed(range(TRIES)):
+        try:
+            made = send(api, "POST", "/work_pools/", {"name": pool(), "type": "process", "base_job_template": {}})
+            if made.status_code != httpx.codes.CONFLICT:  # it is there
+                made.raise_for_status()
+            watch.ensure(api)
+            return
+        except httpx.HTTPError as error:
+            if not left:
+                raise UserError(f"Prefect at {api}: {error}") from None
+            time.sleep(AGAIN_S)
+
+
 def _prefect_deploy(surroundings: dict[str, str]) -> tuple[int, str]:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    own = ["flows/pipeline.py:pipeline", "--name", pool(), "--pool", pool(), *ONE_AT_A_TIME]
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", *(["--all"] if pool() == POOL else own)]
     pipe = subprocess.PIPE
     deploying = process.start(command, extra=surroundings, stdout=pipe, stderr=subprocess.STDOUT)
     output, _ = deploying.communicate()

@@ -5,13 +5,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from fledgling.platform.api import NAMES, POOL, answers, send
+from fledgling.platform.api import NAMES, POOL, answers, pool, send
 from fledgling.platform.watch import DIED
 from flows.notice import post
 
@@ -21,12 +21,22 @@ GOES_ON = ("release",)
 def work() -> None:
     """Becomes the Prefect worker as soon as the server answers (a worker without a server gives up)."""
     api = os.environ["PREFECT_API_URL"]
-    while not answers(f"{api}/health"):
+    while not _is_prepared(api):
         time.sleep(0.3)
-    if not _others(api):
-        close_dead_runs(api)
-    arguments = ["worker", "start", "--pool", POOL, "--type", "process", "--name", name_of(Path.cwd())]
+    arguments = ["worker", "start", "--pool", pool(), "--type", "process", "--name", name_of(Path.cwd())]
     os.execv(sys.executable, [sys.executable, "-m", "prefect", *arguments])  # noqa: S606
+
+
+def _is_prepared(api: str) -> bool:
+    """Whether what ran under an earlier worker is closed; a server that has just started may be too busy to answer."""
+    try:
+        if not answers(f"{api}/health"):
+            return False
+        if not _others(api):
+            close_dead_runs(api, NAMES if pool() == POOL else (pool(),))
+    except httpx.TransportError:
+        return False
+    return True
 
 
 def name_of(folder: Path) -> str:
@@ -37,13 +47,13 @@ def name_of(folder: Path) -> str:
 def _others(api: str) -> bool:
     """Whether other workers are there: a run may be theirs then, and the server ends the dead ones (watch.py)."""
     wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
-    answer = send(api, "POST", f"/work_pools/{POOL}/workers/filter", wanted)
+    answer = send(api, "POST", f"/work_pools/{pool()}/workers/filter", wanted)
     if answer.status_code == httpx.codes.NOT_FOUND:  # no pool yet
         return False
     return any(found["name"] != name_of(Path.cwd()) for found in answer.raise_for_status().json())
 
 
-def close_dead_runs(api: str) -> None:
+def close_dead_runs(api: str, deployments: Sequence[str] = NAMES) -> None:
     """Marks as crashed what ran under an earlier worker: it is dead, and would keep the one slot from the next.
 
     A release goes on instead: what a person approved is kept with its run.
@@ -52,7 +62,7 @@ def close_dead_runs(api: str) -> None:
     again = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": crashed["message"]}
     asked = {"deployments": {"name": {"any_": list(GOES_ON)}}}
     resumable = {deployment["id"] for deployment in _post(api, "/deployments/filter", asked)}
-    for run in _unfinished(api):
+    for run in _unfinished(api, deployments):
         is_cancelled = run["state_type"] == "CANCELLING"
         goes_on = run["deployment_id"] in resumable and not is_cancelled
         if run["state_type"] == "CRASHED" and not goes_on:
@@ -66,10 +76,10 @@ def close_dead_runs(api: str) -> None:
         sys.stdout.write(f"run {run['name']}: was stopped with the platform, {told}\n")
 
 
-def _unfinished(api: str) -> list[dict[str, Any]]:
+def _unfinished(api: str, deployments: Sequence[str]) -> list[dict[str, Any]]:
     """Runs that nobody ended, and those that the server itself gave up."""
     states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING", "CRASHED"]}}
-    asked = {"deployments": {"name": {"any_": list(NAMES)}}, "flow_runs": {"state": states}}
+    asked = {"deployments": {"name": {"any_": list(deployments)}}, "flow_runs": {"state": states}}
     found = _post(api, "/flow_runs/filter", asked)
     return [run for run in found if run["state_type"] != "CRASHED" or run["state"]["message"] == DIED]
 

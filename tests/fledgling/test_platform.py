@@ -206,6 +206,15 @@ def test_two_servers_need_two_ports(monkeypatch: pytest.MonkeyPatch) -> None:
         platform.serve(check=True)
 
 
+def test_one_more_clone_serves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fledgling import platform
+    from tasks.stage import UserError
+
+    monkeypatch.setenv("FLEDGLING_POOL", "second")
+    with pytest.raises(UserError, match=r"FLEDGLING_POOL=second is .*--only worker"):
+        platform.serve(check=True)
+
+
 def test_prefect_yaml_passes_what_the_flow_takes() -> None:
     import ast
 
