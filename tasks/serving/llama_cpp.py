@@ -1,6 +1,6 @@
 """The engine `llama.cpp`: our own GGUF export computed by llama.cpp, its tokens drawn as the torch engine draws them.
 
-Keys, values and, by default, weights are float32, so that a text is the torch engine's. Letters: B rows, V vocabulary.
+By default weights, keys and values are float32, so that a text is the torch engine's. Letters: B rows, V vocabulary.
 """
 
 import logging
@@ -55,7 +55,7 @@ class LlamaCppPlaces:
         self._model = _load(library, folder, numbers)
         self.context = int(library.llama_model_n_ctx_train(self._model))
         self.vocabulary = int(library.llama_vocab_n_tokens(library.llama_model_get_vocab(self._model)))
-        self._running = library.llama_init_from_model(self._model, self._settings(places, threads))
+        self._running = library.llama_init_from_model(self._model, self._settings(places, threads, numbers))
         if not self._running:
             library.llama_model_free(self._model)
             raise UserError(f"llama.cpp has no memory for {places} slots of {self.context} tokens; take fewer slots")
@@ -63,14 +63,14 @@ class LlamaCppPlaces:
         self._sequences = list(range(places))  # of each place
         self._batch = _Batch(library, BATCH_TOKENS)
 
-    def _settings(self, places: int, threads: int) -> Any:
+    def _settings(self, places: int, threads: int, numbers: "Numbers") -> Any:
         library = self._library
         settings = library.llama_context_default_params()
         settings.n_ctx = places * self.context
         settings.n_seq_max = places
         settings.n_batch = settings.n_ubatch = BATCH_TOKENS
         settings.n_threads = settings.n_threads_batch = threads
-        settings.type_k = settings.type_v = library.GGML_TYPE_F32
+        settings.type_k = settings.type_v = library.GGML_TYPE_F32 if numbers == "f32" else library.GGML_TYPE_F16
         settings.flash_attn_type = library.LLAMA_FLASH_ATTN_TYPE_DISABLED
         settings.kv_unified = False  # a row's speed and rounding do not depend on how long the others are
         settings.no_perf = True
