@@ -13,6 +13,7 @@ from benchmarks import (
     judging_endpoint,
     judging_heuristic,
     noop,
+    review_label_studio,
     review_load,
     review_page,
     serving,
@@ -34,6 +35,7 @@ MEASUREMENTS = (
     review_load.review_submit_p95_sqlite,
     review_load.review_submit_p95_postgresql,
     review_page.review_page_lost_ms_per_item,
+    review_label_studio.review_page_vs_label_studio,
     gate_false_promotion.gate_false_promotion,
 )
 

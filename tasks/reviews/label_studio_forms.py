@@ -80,8 +80,11 @@ def _result_correction(decision: Values, sides: Sequence[str]) -> Iterator[Value
 
 def _control_choice(view: Element, axes: Mapping[str, str]) -> None:
     SubElement(view, "Pairwise", name="choice", toName="answer_1,answer_2")
-    for place in (1, 2):
-        SubElement(view, "Text", name=f"answer_{place}", value=f"$answer_{place}")
+    sides = SubElement(view, "View", style="display: grid; grid-template-columns: 1fr 1fr; gap: 2em; margin: 1em 0")
+    for place, title in enumerate(("Left", "Right"), start=1):
+        side = SubElement(sides, "View")
+        SubElement(side, "Header", value=title, size="5")
+        SubElement(side, "Text", name=f"answer_{place}", value=f"$answer_{place}")
     neither = SubElement(view, "Choices", name="neither", toName="prompt", choice="single")
     for value in (TIE, BOTH_BAD):
         SubElement(neither, "Choice", value=value)
