@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,8 @@ class Platform:
             process.kill()
             process.wait()
         for left in self.processes():
-            left.kill()
+            with suppress(psutil.NoSuchProcess):
+                left.kill()
 
     def processes(self, having: str = "") -> list[psutil.Process]:
         """Those that live in its folder, with something in their command."""
