@@ -38,7 +38,7 @@ def run_chain(*, profile: str | None, data: Path | None, force: bool) -> None:
         f"{len(stages)} of {len(chain.stages)} stages to run: {', '.join(stage.name for stage in stages) or '-'}"
     )
     try:
-        run_pipeline(profile=None, force=force)
+        run_pipeline(force=force)
     except UserError:
         if not read_chain().stale:
             typer.echo("All stages are done (`fledgling summary`); `fledgling register` makes the model version.")

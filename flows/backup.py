@@ -17,9 +17,13 @@ from tasks.keeping.backup import stamped
     on_crashed=[tell],
 )
 def backup(folder: str = "var/backups", keep: int = 7) -> str:
-    """Makes one backup inside `folder`, named by the moment, and leaves the newest `keep` of such ones.
+    """Makes one backup inside a folder, named by the moment, and leaves the newest of such ones.
 
     Returns its path. `fledgling restore` puts it back into an empty platform.
+
+    Args:
+        folder: where the backups are.
+        keep: how many of them stay.
     """
     made, told = copy(folder, keep)
     create_markdown_artifact(key="backup", markdown=told, description="what was copied, and what not")

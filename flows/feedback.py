@@ -28,12 +28,14 @@ LIMIT_S = 3600  # either takes seconds to a minute
     on_failure=[tell],
     on_crashed=[tell],
 )
-def publish_reviews(name: str | None = None, source: Source | None = None) -> None:
+def publish_reviews(name: str = "", source: Source | None = None) -> None:
     """Publishes what the judge was least sure of.
 
-    name: of the batch; None: the day and a hash. source: as in params.yaml, None: the one that stands there.
+    Args:
+        name: of the batch; left empty: the day and a hash.
+        source: as in params.yaml; None: the one that stands there.
     """
-    publish(name, source=source)
+    publish(name or None, source=source)
 
 
 @flow(
@@ -43,9 +45,14 @@ def publish_reviews(name: str | None = None, source: Source | None = None) -> No
     on_failure=[tell],
     on_crashed=[tell],
 )
-def collect_reviews(batch: str | None = None, early: bool = False) -> None:
-    """Collects every full batch, and what came late. batch: that one alone; early: though it is not full."""
-    collect(batch, early=early)
+def collect_reviews(batch: str = "", early: bool = False) -> None:
+    """Collects every full batch, and what came late.
+
+    Args:
+        batch: that one alone; left empty: every full one.
+        early: though it is not full.
+    """
+    collect(batch or None, early=early)
     mirror()
 
 

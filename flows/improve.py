@@ -20,11 +20,13 @@ from tasks.stage import load_params
     on_failure=[tell],
     on_crashed=[tell],
 )
-def improve(batch: str | None = None) -> None:
+def improve(batch: str = "") -> None:
     """Runs the stale stages and registers the result; where the gate says `promote`, a release begins.
 
-    batch: the one that was collected, for the log; what is stale is DVC's to say. With `gate.automatic` of params.yaml
-    the version becomes the champion at once, else the flow `release` asks a person.
+    With `gate.automatic` of params.yaml the version becomes the champion at once, else the flow `release` asks for it.
+
+    Args:
+        batch: the one that was collected, for the log; what is stale is DVC's to say.
     """
     log = get_run_logger()
     with chain.this_run():

@@ -22,7 +22,7 @@ START_LIMIT_S = 120  # on a machine that is busy with other things
 CLIENT_RETRIES = "8"  # after 2, 4, ... 256 s: a server that is away for eight minutes still learns how a run ended
 
 
-def run_pipeline(*, profile: str | None, force: bool) -> None:
+def run_pipeline(*, force: bool) -> None:
     """Runs the flow `pipeline` with its lines on the terminal. Raises UserError with a stage's own line."""
     import httpx
 
@@ -34,7 +34,7 @@ def run_pipeline(*, profile: str | None, force: bool) -> None:
         from flows.pipeline import pipeline
 
         try:
-            pipeline(profile=profile, force=force)  # type: ignore[arg-type]  # Prefect checks it
+            pipeline(force=force)
         except StageFailed as error:
             raise UserError(str(error)) from None
         except (PrefectException, httpx.HTTPError) as error:

@@ -9,7 +9,8 @@ from flows import chain, graph
 from flows.notice import tell
 from tasks import profiles
 
-Profile = Literal["laptop", "real", "small-gpu", "tinystories"]
+AS_IT_IS = "as it is"
+Profile = Literal["as it is", "laptop", "real", "small-gpu", "tinystories"]
 
 
 # no time limit of its own: each stage has one (`meta` in dvc.yaml)
@@ -20,16 +21,16 @@ Profile = Literal["laptop", "real", "small-gpu", "tinystories"]
     on_failure=[tell],
     on_crashed=[tell],
 )
-def pipeline(
-    profile: Profile | None = None, data: str | None = None, force: bool = False, registered: bool = True
-) -> None:
+def pipeline(profile: Profile = "as it is", data: str = "", force: bool = False, registered: bool = True) -> None:
     """Runs the stale stages of dvc.yaml in order, independent ones side by side.
 
-    profile: the overlay to write into params.yaml first (None: leave it as it is). data: the folder that a profile
-    such as `real` reads. force: run every stage, stale or not. registered: whether the result becomes an MLflow model
-    version at the end.
+    Args:
+        profile: what is written into params.yaml first; "as it is": nothing.
+        data: the folder that a profile such as `real` reads.
+        force: runs every stage, stale or not.
+        registered: makes the result an MLflow model version in the end.
     """
     with chain.this_run():
-        if profile is not None:
+        if profile != AS_IT_IS:
             profiles.apply(profile, data=Path(data) if data else None)
         chain.reproduce(graph.read_chain(wait=True), force=force, registered=registered)

@@ -60,13 +60,14 @@ def once_more(flow: Any, flow_run: Any, state: Any) -> None:  # the names that P
     on_failure=[tell],
     on_crashed=[once_more, tell],
 )
-def release(version: str | None = None, approved_in: UUID | None = None) -> None:
+def release(version: str = "", approved_in: UUID | None = None) -> None:
     """Waits for the form of the run's page without a process of its own, then makes the version the champion.
 
-    version: a number or an alias; None: the candidate. approved_in: the killed run whose approval of the same version
-    counts; none needs to be given by hand.
+    Args:
+        version: a number or an alias; left empty: the candidate.
+        approved_in: the killed run whose approval of the same version counts; none needs to be given by hand.
     """
-    number = version_meant(version)
+    number = version_meant(version or None)
     answer = _answer(number, approved_in) or suspend_flow_run(
         wait_for_input=Approval.with_initial_data(description=evidence(number).evidence), key=_key(number)
     )
@@ -85,7 +86,13 @@ def release(version: str | None = None, approved_in: UUID | None = None) -> None
     on_crashed=[tell],
 )
 def rollback(by: str, reason: str = "", leaving: int | None = None) -> None:
-    """Moves the aliases back by one release. leaving: the version that shall go; None: the champion of now."""
+    """Moves the aliases back by one release.
+
+    Args:
+        by: who decides.
+        reason: kept on the model version.
+        leaving: the version that shall go; None: the champion of now.
+    """
     roll_back(by, reason, leaving=leaving if leaving is not None else champion_now())
 
 

@@ -88,7 +88,7 @@ def server(project: Path) -> Iterator[Server]:
         yield server
 
 
-def asked(server: Server, version: str | None) -> str:
+def asked(server: Server, version: str) -> str:
     """Starts a release and waits until it asks; its id."""
     run = server.run("release", version=version)
     assert server.wait_until(run, "PAUSED", "FAILED", "CRASHED") == "PAUSED", server.lines(run)
@@ -163,7 +163,7 @@ def test_declined_nothing_moves_and_the_version_says_so(server: Server) -> None:
 def test_killed_while_the_champion_moves_it_is_finished_without_asking_again(server: Server, project: Path) -> None:
     (project / "held").unlink(missing_ok=True)
     (project / "hold").write_text("")
-    run = asked(server, None)  # the candidate
+    run = asked(server, "")  # the candidate
     assert server.send_form(run, APPROVED) == "ACCEPT"
     wait_for((project / "held").exists, limit_s=60, what="the middle of the move", every_s=0.1)
     assert named() == {"champion": 3, "previous_champion": 1}
