@@ -12,6 +12,7 @@ from benchmarks import (
     generation,
     judging_endpoint,
     judging_heuristic,
+    memory,
     noop,
     review_label_studio,
     review_load,
@@ -24,6 +25,7 @@ from tasks.stage import UserError
 RESULTS = Path("benchmarks/results.json")
 MEASUREMENTS = (
     noop.noop_repro_vs_dvc,
+    memory.prepare_rss_of_50_mb_vs_5_mb,
     generation.generate_batch32_vs_one_by_one,
     generation.generate_torch_vs_transformers,
     generation.generate_batch64_vs_transformers,
