@@ -82,7 +82,7 @@ def client(platform: Platform) -> httpx.Client:
     user, _, password = platform.extra["PREFECT_API_AUTH_STRING"].partition(":")
     made = httpx.Client(base_url=platform.extra["PREFECT_API_URL"], auth=(user, password), timeout=30)
     token = made.get("/csrf-token", params={"client": "tests"}).raise_for_status().json()["token"]
-    made.headers |= {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"}
+    made.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"})
     return made
 
 
