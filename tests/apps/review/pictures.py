@@ -77,9 +77,9 @@ def take_cards(desk: Desk, look: str) -> None:
         desk.answer()
 
 
-def keep(desk: Desk, name: str) -> None:
-    """A screenshot in 255 colours: half the bytes, and nobody sees it."""
-    picture = Image.open(io.BytesIO(desk.page.screenshot())).convert("RGB")
+def keep(desk: Desk, name: str, *, whole: bool = False) -> None:
+    """A screenshot in 255 colours: half the bytes, and nobody sees it. whole: of all of the page."""
+    picture = Image.open(io.BytesIO(desk.page.screenshot(full_page=whole))).convert("RGB")
     picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
         FOLDER / f"{name}.png", optimize=True
     )
@@ -92,7 +92,7 @@ def give_back(database: Database) -> None:
 
 def take_owner(browser: Any, served: Served, database: Database) -> None:
     with at_the_desk(browser, served, invite(database, served.settings, "Olga", "owner"), **LOOKS["light"]) as desk:
-        keep(desk, "owner-light")
+        keep(desk, "owner-light", whole=True)
 
 
 if __name__ == "__main__":
