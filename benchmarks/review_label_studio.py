@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -137,12 +137,12 @@ def _ours(stack: contextlib.ExitStack, browser: Any, pairs: Sequence[dict[str, s
     return desk
 
 
-def _lost_ms(desk: Desk, clock: Callable[[], float] = time.perf_counter) -> float:
+def _lost_ms(desk: Desk) -> float:
     """Reads what is shown for as long as its words take, decides, and says what the page took."""
     time.sleep(60 * len(" ".join(desk.shown).split()) / WORDS_A_MINUTE)
-    started = clock()
+    started = time.perf_counter()
     desk.decide()
-    return 1000 * (clock() - started)
+    return 1000 * (time.perf_counter() - started)
 
 
 if __name__ == "__main__":
