@@ -175,7 +175,7 @@ def _check(records: Path) -> None:
 
 
 def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # which would keep the bytes of the whole file
         for batch in file.iter_batches(batch_size=ROWS_IN_A_GROUP):
             yield batch.to_pylist()
 

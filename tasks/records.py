@@ -100,6 +100,6 @@ def write_records(path: Path, records: Iterable[Record]) -> int:
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, object]]:
     """The rows of a Parquet file, a row group in memory at a time."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # which would keep the bytes of the whole file
         for batch in file.iter_batches(batch_size=ROWS_IN_A_GROUP, columns=columns):
             yield from batch.to_pylist()
