@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +80,13 @@ def only(platform: Platform, service: str) -> "subprocess.Popen[bytes]":
         )  # fmt: skip
 
 
-def client(platform: Platform) -> httpx.Client:
+@contextmanager
+def client(platform: Platform) -> Iterator[httpx.Client]:
     user, _, password = platform.extra["PREFECT_API_AUTH_STRING"].partition(":")
-    made = httpx.Client(base_url=platform.extra["PREFECT_API_URL"], auth=(user, password), timeout=30)
-    token = made.get("/csrf-token", params={"client": "tests"}).raise_for_status().json()["token"]
-    made.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"})
-    return made
+    with httpx.Client(base_url=platform.extra["PREFECT_API_URL"], auth=(user, password), timeout=30) as made:
+        token = made.get("/csrf-token", params={"client": "tests"}).raise_for_status().json()["token"]
+        made.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"})
+        yield made
 
 
 def ask(platform: Platform, deployment: str, **parameters: Any) -> str:
