@@ -214,7 +214,7 @@ def test_there_are_the_profiles_that_the_flow_offers() -> None:
     values = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
     offered = values["Profile"]
     assert isinstance(offered, ast.Subscript)
-    assert set(profiles()) == set(ast.literal_eval(offered.slice))
+    assert {*profiles(), ast.literal_eval(values["AS_IT_IS"])} == set(ast.literal_eval(offered.slice))
 
 
 def test_profiles_name_the_same_keys() -> None:
