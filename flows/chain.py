@@ -23,6 +23,7 @@ from flows.graph import Chain, StageNode
 from flows.lock import one_run
 from flows.tracking import Tracker
 from tasks import report
+from tasks.stage import UserError
 
 MACHINE = ReaderWriterLock()  # held whole by a stage that takes every core, shared by the others
 COMPUTE = "compute"  # the tag of such a stage
@@ -41,7 +42,7 @@ _OF_DVC = re.compile(
 )
 
 
-class StageFailed(Exception):
+class StageFailed(UserError):
     """A stage ended with an error; the text is its own last line."""
 
 

@@ -30,13 +30,10 @@ def run_pipeline(*, force: bool) -> None:
     with _api(), _interrupt_is_heard():
         from prefect.exceptions import PrefectException
 
-        from flows.chain import StageFailed
         from flows.pipeline import pipeline
 
         try:
             pipeline(force=force)
-        except StageFailed as error:
-            raise UserError(str(error)) from None
         except (PrefectException, httpx.HTTPError) as error:
             line = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"Prefect: {line}") from error
