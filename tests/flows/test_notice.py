@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -49,7 +50,10 @@ def test_who_does_not_listen_is_a_warning_without_the_address(
 
 
 @pytest.mark.parametrize("entrypoint", DEPLOYED)
-def test_a_deployed_flow_tells_of_its_bad_ends(entrypoint: str) -> None:
+def test_a_deployed_flow_tells_of_its_bad_ends(
+    entrypoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))  # read at the first import: a fresh clone has no folder `var` yet
     from prefect.flows import load_flow_from_entrypoint
 
     flow = load_flow_from_entrypoint(str(ROOT / entrypoint), use_placeholder_flow=False)
