@@ -82,14 +82,23 @@ class Server:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """The answer to a GET, or to a POST where there is a body; asked again where SQLite was locked (503)."""
+        """The answer to a GET, or to a POST where there is a body.
+
+        Asked again where SQLite was locked (503), and where a question that changes nothing was not answered in time.
+        """
+        changes = body is not None and not path.endswith("/filter")
 
         def answer() -> httpx.Response | None:
-            with httpx.Client(base_url=self.api, timeout=30) as client:
-                found = client.get(path) if body is None else client.post(path, json=body, headers=_csrf(client))
+            try:
+                with httpx.Client(base_url=self.api, timeout=30) as client:
+                    found = client.get(path) if body is None else client.post(path, json=body, headers=_csrf(client))
+            except httpx.TimeoutException:
+                if changes:
+                    raise
+                return None
             return None if found.status_code == 503 else found
 
-        return wait_for(answer, limit_s=60, what=path, every_s=0.5).raise_for_status().json()
+        return wait_for(answer, limit_s=120, what=path, every_s=0.5).raise_for_status().json()
 
     def deployment(self, name: str) -> dict[str, Any]:
         return dict(self.ask(f"/deployments/name/{name}/{name}"))
