@@ -111,7 +111,18 @@ class Loop:
         return bool(self._waiting or self._live or self._closing)
 
     def turn(self) -> bool:
-        """See `Turns.turn`: a step of the engine."""
+        """See `Turns.turn`: a step of the engine. An engine that can't even free a slot ends, and no other with it."""
+        try:
+            goes_on = self._goes_on()
+        except Exception as error:
+            log.exception("the engine failed for good")
+            self._closing, goes_on = True, False
+            self._drop_all(EngineFailed(_line(error)))
+        if not goes_on:
+            self._ended.set()
+        return goes_on
+
+    def _goes_on(self) -> bool:
         self._free_left()
         self._join_waiting()
         if self._live:
@@ -120,7 +131,6 @@ class Loop:
             is_last = self._closing and not self._waiting and not self._live
         if is_last:
             self._engine.close()
-            self._ended.set()
         return not is_last
 
     def _free_left(self) -> None:
