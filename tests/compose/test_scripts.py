@@ -4,12 +4,12 @@ import http.server
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.answering import in_a_thread
 from tests.conftest import ROOT
 
 
@@ -26,12 +26,8 @@ class _Page(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def page() -> Iterator[str]:
     """A server that is well at /health alone."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with in_a_thread(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page)) as server:
         yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize(("path", "code"), [("/health", 0), ("/ready", 1)])

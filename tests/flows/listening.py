@@ -1,9 +1,6 @@
 """A listener in the place of FLEDGLING_NOTIFY_URL's: keeps what it is told."""
 
-import contextlib
 import json
-import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -28,16 +25,3 @@ class _Heard(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
-
-
-@contextlib.contextmanager
-def listening() -> Iterator[Listener]:
-    """It listens for the length of the block."""
-    with Listener() as made:
-        thread = threading.Thread(target=made.serve_forever)
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.shutdown()
-            thread.join()

@@ -9,15 +9,16 @@ import pytest
 import yaml
 
 from flows import notice
+from tests.answering import in_a_thread
 from tests.conftest import ROOT
-from tests.flows.listening import Listener, listening
+from tests.flows.listening import Listener
 
 DEPLOYED = [one["entrypoint"] for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]]
 
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    with listening() as made:
+    with in_a_thread(Listener()) as made:
         yield made
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.flows.listening import Listener, listening
+from tests.answering import in_a_thread
+from tests.flows.listening import Listener
 from tests.platform.running import Platform, copy_project, platform_in
 from tests.tasks.reviews.postgresql import USER, Server
 
@@ -33,7 +34,7 @@ def databases(server: Server) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def listener() -> Iterator[Listener]:
     """Whom the platform tells of runs that ended badly."""
-    with listening() as made:
+    with in_a_thread(Listener()) as made:
         yield made
 
 

@@ -1,7 +1,6 @@
 """What Prefect is told of a full batch, by HTTP, and what happens while it is down."""
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,6 +14,7 @@ from apps.review.events import tell_full_batches
 from apps.review.settings import load_settings
 from tasks.reviews.database import Database, open_database
 from tasks.reviews.tables import Assignment, Batch
+from tests.answering import in_a_thread
 from tests.apps.review.filled import NOW, SECRET, Filling, fill, free_port
 
 SETTINGS = load_settings(environment={"FLEDGLING_REVIEW_SECRET": SECRET})
@@ -57,12 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def prefect() -> Iterator[Prefect]:
-    with Prefect() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with in_a_thread(Prefect()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,6 +16,7 @@ from tasks.gating.champion import ANSWERS, CHAMPION, read_champion
 from tasks.registry import notice, store
 from tasks.registry.release import promote, rollback
 from tasks.registry.versions import NAME
+from tests.answering import in_a_thread
 from tests.conftest import ROOT, refused
 from tests.tasks.registry.versions import make_version, named, tags
 
@@ -341,13 +341,9 @@ class Listener:
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     found = Listener()
-    thread = threading.Thread(target=found.server.serve_forever)
-    thread.start()
     monkeypatch.setenv(notice.ADDRESS, found.address)
-    yield found
-    found.server.shutdown()
-    thread.join()
-    found.server.server_close()
+    with in_a_thread(found.server):
+        yield found
 
 
 def test_the_server_is_told(versions: Path, listener: Listener) -> None:
