@@ -21,7 +21,7 @@ Profile = Literal["as it is", "laptop", "real", "small-gpu", "tinystories"]
     on_failure=[tell],
     on_crashed=[tell],
 )
-def pipeline(profile: Profile = "as it is", data: str = "", force: bool = False, registered: bool = True) -> None:
+def pipeline(profile: Profile = AS_IT_IS, data: str = "", force: bool = False, registered: bool = True) -> None:
     """Runs the stale stages of dvc.yaml in order, independent ones side by side.
 
     Args:

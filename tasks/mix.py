@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tasks import stage
 from tasks.cleaning.safety import SafetyParams, safety_policy
 from tasks.mixing import leaks, tokens
-from tasks.mixing.declarations import MixParams, StorybookSource, TaskParams
+from tasks.mixing.declarations import PLAIN_VIEWS, MixParams, StorybookSource, TaskParams
 from tasks.mixing.example import REJECTED_SCHEMA, SCHEMA, SPLITS, Example, Rejected
 from tasks.mixing.feedback import FeedbackExamples, feedback_examples, without_near
 from tasks.mixing.sources import instruction_examples, rows_examples
@@ -77,7 +77,7 @@ def _read(
     """All sources' examples, the rows kept apart, and how many good rows are beyond a source's maximum."""
     sources = [(source, task) for task in params.tasks for source in task.sources]
     views = {source.view for source, _ in sources if isinstance(source, StorybookSource)}
-    stories = read_stories(clean, plain="opening" in views) if views else []
+    stories = read_stories(clean, plain=not views.isdisjoint(PLAIN_VIEWS)) if views else []
     examples: list[Example] = []
     rejected: list[Rejected] = []
     left_out = 0

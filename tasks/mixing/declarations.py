@@ -37,9 +37,10 @@ VIEW_COLUMNS: dict[str, tuple[str, ...]] = {
     "swedish": ("sentence",),
     "question": ("story", "question"),
     "story": ("words", "sentence", "feeling", "theme", "summary", "length"),
-    "opening": ("sentence",),  # of any clean text: no annotations are needed
+    "opening": ("sentence",),
 }
 PASSAGE_VIEWS = ("feeling", "question")
+PLAIN_VIEWS = ("opening",)  # of any clean text: no annotations are needed
 VIEW_KINDS: dict[str, tuple[str, ...]] = {
     "feeling": ("classification",),
     "theme": ("classification",),

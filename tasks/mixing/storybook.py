@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tasks.mixing.declarations import MixParams, StorybookSource, TaskParams
+from tasks.mixing.declarations import PLAIN_VIEWS, MixParams, StorybookSource, TaskParams
 from tasks.mixing.example import SPLITS, Example, group_name, normal
 from tasks.mixing.templates import choose, columns_of, fill, number
 from tasks.records import read_rows
@@ -93,9 +93,7 @@ def storybook_examples(
 
 def _count(story: Story, source: StorybookSource) -> int:
     """How many examples a story gives; a view of annotations none where there are none."""
-    if source.view == "opening":
-        return int(_OPENING.match(story.text) is not None)
-    return _COUNTS[source.view](story) if story.about else 0
+    return _COUNTS[source.view](story) if story.about or source.view in PLAIN_VIEWS else 0
 
 
 def _rank(name: str, story: Story, index: int) -> tuple[int, str, int]:
@@ -204,6 +202,7 @@ _COUNTS: dict[str, Callable[[Story], int]] = {
     "swedish": lambda story: len(story.about["swedish"]),
     "question": lambda story: len(story.about["questions"]),
     "story": lambda story: 1,
+    "opening": lambda story: int(_OPENING.match(story.text) is not None),
 }
 _ITEMS: dict[str, Callable[[Story, int, StorybookSource], Item]] = {
     "feeling": lambda story, index, source: _feeling(story, source),

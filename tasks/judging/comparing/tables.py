@@ -58,7 +58,7 @@ def coverage_line(coverage: Coverage) -> str:
 
 def _by_kind(coverage: Coverage) -> str:
     """Empty where every kind of prompt is judged in full."""
-    if min(coverage.by_kind.values()) == 1:
+    if all(share == 1 for share in coverage.by_kind.values()):
         return ""
     shares = ", ".join(f"{kind_told(kind)} {share:.1%}" for kind, share in sorted(coverage.by_kind.items()))
     return f" By kind: {shares}."
