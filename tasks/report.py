@@ -33,7 +33,8 @@ BITS = ("bits per byte (lower is better)", "test", "hand-written hold-out")
 TASKS = ("task", "figure", "this model", "base, few-shot", "best baseline", "outcome")
 
 WIDTH = 100  # columns of the summary
-MOST_OF_A_STORY, MOST_OF_AN_ANSWER = 380, 420  # characters
+MOST_OF_A_STORY, MOST_OF_AN_ANSWER = 450, 420  # characters
+ASKED_FOR = ": story"  # how the heading of a request for a story ends
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -216,13 +217,18 @@ def _judged(model: str) -> Iterator[str]:
 
 
 def _said(model: str) -> Iterator[str]:
-    """A story that the model told, and its answer to the shortest request of the samples."""
+    """A story that the model told, when asked for one where it can be, and its answer to the shortest other request."""
     if not SAMPLES.exists():
         return
     blocks = [block.partition("\n\n") for block in SAMPLES.read_text(encoding="utf-8").split("\n## ")[1:]]
     own = [(heading, text.strip()) for heading, _, text in blocks if heading.startswith(f"{model}, ")]
-    stories = [(heading, text) for heading, text in own if not text.startswith("> ")]
-    answers = [(heading, text) for heading, text in own if text.startswith("> ") and len(text) <= MOST_OF_AN_ANSWER]
+    asked = [_as_asked(text) for heading, text in own if heading.endswith(ASKED_FOR) and text.startswith("> ")]
+    stories = [*asked, *((heading, text) for heading, text in own if not text.startswith("> "))]
+    answers = [
+        (heading, text)
+        for heading, text in own
+        if text.startswith("> ") and not heading.endswith(ASKED_FOR) and len(text) <= MOST_OF_AN_ANSWER
+    ]
     if stories:
         heading, text = stories[0]
         yield f"\nA story it tells ({heading}):"
@@ -231,6 +237,12 @@ def _said(model: str) -> Iterator[str]:
         heading, text = min(answers, key=lambda found: len(found[1]))
         yield f"\nAn answer it gives ({heading}):"
         yield "\n".join(line for line in text.splitlines() if line.strip(" >"))
+
+
+def _as_asked(conversation: str) -> tuple[str, str]:
+    """The request, and the story that answers it."""
+    request, _, answer = conversation.partition("\n\n")
+    return f"asked: {request.removeprefix('> ')}", answer.partition("\n\n(expected: ")[0]
 
 
 def _cut(text: str, most: int) -> str:

@@ -137,6 +137,17 @@ def test_the_summary_shows_a_story_and_the_shortest_answer(tuned: Path) -> None:
     assert "Name the feeling" not in text
 
 
+def test_a_story_that_was_asked_for_stands_before_one_that_goes_on_from_an_opening(tuned: Path) -> None:
+    asked = (
+        "\n## finetuned, assistant: story\n\n> Tell of a hen.\n\nA hen ran.\n\nIt sang.\n\n(expected: A hen slept.)\n"
+    )
+    (tuned / "data" / "samples.md").write_text(SAMPLES + asked)
+    text = report.summary()
+    assert "A story it tells (asked: Tell of a hen.):\nA hen ran.\nIt sang.\n" in text
+    assert "A hen slept" not in text
+    assert "An answer it gives (finetuned, translation: swedish):" in text
+
+
 def test_the_summary_is_a_screen_of_text(tuned: Path) -> None:
     story = "\n\n".join(["She went on and on and on."] * 100)
     (tuned / "data" / "samples.md").write_text(SAMPLES.replace("One day [x] ran.", story))
