@@ -86,8 +86,8 @@ def _pretraining(params: PretrainParams) -> Trainer:
 
 
 def _decoder(params: PretrainParams) -> Decoder:
-    decoder, precision = training.load_base(params, BASE)
-    training.compile_layers(params, decoder, precision=precision)
+    decoder, _ = training.load_base(params, BASE)
+    training.compile_layers(params, decoder)
     return decoder
 
 

@@ -76,7 +76,7 @@ def _finetune(
         quantize_base(decoder, double=True)
     trained = adapt(params, decoder)
     batches = conversation_batches(params, mixture, tokens, chosen=chosen, context=decoder.config.context)
-    compiled = training.compile_layers(params, decoder, precision=precision)
+    compiled = training.compile_layers(params, decoder)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of the mixture"
     training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
     result = training.train(

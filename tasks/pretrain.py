@@ -84,7 +84,7 @@ def _pretrain(
         params, train, context=params.model.context, packing=params.packing, isolate=params.isolate_documents
     )
     told = _samples(params, codec)
-    compiled = training.compile_layers(params, decoder, precision=precision)
+    compiled = training.compile_layers(params, decoder)
     epochs = f"{batches.epochs_at(params.steps):.2f} epochs of {len(train):,} documents"
     training.announce(params, decoder, epochs=epochs, precision=precision, compiled=compiled)
     files = [*tokens.glob("train.*"), *tokens.glob("validation.*"), tokens / "meta.json"]

@@ -39,7 +39,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Precision = Literal["bf16", "fp32"]
 
-COMPILE_PAYS_FROM_TOKENS = {"bf16": 400_000, "fp32": 4_000_000}  # below, compiling costs more than it saves
+COMPILE_PAYS_FROM_TOKENS = 4_000_000  # below, compiling costs more than it saves
 
 
 class OptimiserParams(Params):
@@ -172,9 +172,9 @@ def micro_rows(params: TrainingParams, context: int, device: torch.device) -> in
     return max(n for n in range(1, rows + 1) if rows % n == 0 and (n == 1 or n * context <= limit))
 
 
-def compile_layers(params: TrainingParams, decoder: Decoder, *, precision: Precision) -> bool:
+def compile_layers(params: TrainingParams, decoder: Decoder) -> bool:
     """Compile the layers where it pays and can be done; whether it was done."""
-    pays = params.budget_tokens >= COMPILE_PAYS_FROM_TOKENS[precision]
+    pays = params.budget_tokens >= COMPILE_PAYS_FROM_TOKENS
     if params.compile == "off" or (params.compile == "auto" and not pays):
         return False
     if decoder.device.type == "cpu" and shutil.which(os.environ.get("CXX", "g++")) is None:

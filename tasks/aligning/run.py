@@ -95,7 +95,7 @@ def _prepare(params: AlignParams, inputs: Inputs, codec: Tokenizer) -> Prepared:
     decoder, precision = training.load_base(params, inputs.model)
     check_model(inputs, decoder)
     data = read_data(params, inputs, codec=codec, decoder=decoder)
-    compiled = training.compile_layers(params, decoder, precision=precision)
+    compiled = training.compile_layers(params, decoder)
     key = training.run_key(params, inputs.files(), facts=[precision, str(compiled), decoder.device.type])
     checkpoints = Checkpoints(stage.STATE / "checkpoints" / "align" / key)
     questions = Questions(data.prompts, params.sampling, codec=codec, count=params.sampled_answers, seed=params.seed)

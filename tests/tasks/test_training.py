@@ -75,11 +75,11 @@ def test_without_a_compiler_it_trains_slower_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert not training.compile_layers(pretraining(compile="blocks"), small.decoder(), precision="fp32")
+    assert not training.compile_layers(pretraining(compile="blocks"), small.decoder())
     assert "no C++ compiler here" in caplog.text
     caplog.clear()
-    assert not training.compile_layers(pretraining(compile="auto"), small.decoder(), precision="fp32")
-    assert not training.compile_layers(pretraining(compile="off"), small.decoder(), precision="fp32")
+    assert not training.compile_layers(pretraining(compile="auto"), small.decoder())
+    assert not training.compile_layers(pretraining(compile="off"), small.decoder())
     assert not caplog.text  # so few tokens do not pay for it
 
 
