@@ -9,6 +9,8 @@ import json
 import logging
 import math
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -87,7 +89,7 @@ def register(chain_run: str | None) -> Registered:
     try:
         registered = _with_mlflow(chain_run, lock, binding)
     finally:
-        binding.stop()
+        binding.result()  # ended while it saves, it would leave dvc.lock empty
     stage.write_text(workspace.REGISTERED, json.dumps(asdict(registered), indent=2, sort_keys=True) + "\n")
     return registered
 
@@ -359,6 +361,7 @@ def _stand(client: "MlflowClient", version: Any, wanted: Mapping[str, str], *, b
 
 def main() -> None:
     """`python -m tasks.register`."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of the `finally` above
     with stage.process("register"):
         parser = argparse.ArgumentParser(prog="python -m tasks.register", description=(__doc__ or "").split("\n")[0])
         parser.add_argument(

@@ -1,16 +1,21 @@
 """What binds a version to code and data: `dvc exp save`, whose commit holds params, dvc.lock and code.
 
-Branch and work tree stay as they are; `dvc exp apply NAME` brings the state back.
+Branch and work tree stay as they are; `dvc exp apply NAME` brings the state back. DVC empties the work tree's changed
+files for a moment while it saves, `dvc.lock` among them: nothing here ends it in the middle, and it ends by itself in
+seconds.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 
 from tasks import workspace
 from tasks.telemetry import OFF
+
+SAVE = (sys.executable, "-m", "tasks.registry.binding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +35,9 @@ class Binding:
         self._process: subprocess.Popen[str] | None = None
         self._bound: Bound | None = _why_not(name)
         if self._bound is None:
-            command = [sys.executable, "-m", "tasks.registry.binding", name]
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self._process = subprocess.Popen(
+                [*SAVE, name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
 
     def result(self) -> Bound:
         """The experiment; waits until it is saved."""
@@ -39,12 +45,6 @@ class Binding:
             output, _ = self._process.communicate()
             self._bound = _parse(output) or Bound(name=self.name, why_not="`dvc exp save` failed")
         return self._bound or Bound(name=self.name, why_not="it was not saved")
-
-    def stop(self) -> None:
-        """Ends the process where it still runs."""
-        if self._process is not None and self._bound is None:
-            self._process.terminate()
-            self._process.communicate()
 
 
 def _why_not(name: str) -> Bound | None:
@@ -105,5 +105,7 @@ def _git(*arguments: str) -> str:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     os.environ.update(OFF)
     print(json.dumps(asdict(save(sys.argv[1]))))

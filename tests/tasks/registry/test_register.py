@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from fledgling.generate import continuation, reply
@@ -211,6 +214,38 @@ def test_saving_leaves_branch_and_work_tree_alone(chain: Path) -> None:
     before = git(chain, "log", "--oneline"), git(chain, "status", "--porcelain")
     register(None)
     assert (git(chain, "log", "--oneline"), git(chain, "status", "--porcelain")) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ended_while_it_saves_it_leaves_the_work_tree_alone(chain: Path, number: signal.Signals) -> None:
+    """As a cancelled flow ends it, the whole group: what DVC is rewriting then is dvc.lock."""
+    silent = socket.create_server(("127.0.0.1", 0))  # an MLflow that takes the question and never answers
+    uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    before = (chain / "dvc.lock").read_bytes()
+    registering = subprocess.Popen(
+        [sys.executable, "-m", "tasks.register"], cwd=chain, env=os.environ | {"MLFLOW_TRACKING_URI": uri},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    with silent, registering:
+        saving = deaf_child(registering.pid)
+        os.killpg(registering.pid, number)
+        registering.wait(60)
+        assert not saving.is_running()
+    assert "refs/exps" in git(chain, "for-each-ref", "refs/exps")  # it went to its end
+    assert (chain / "dvc.lock").read_bytes() == before
+
+
+def deaf_child(parent: int) -> psutil.Process:
+    """The process that saves the experiment, once it no longer ends when it is asked to."""
+    give_up_at = time.monotonic() + 60
+    while time.monotonic() < give_up_at:
+        for child in psutil.Process(parent).children():
+            status = Path(f"/proc/{child.pid}/status").read_text()
+            ignored = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)  # type: ignore[index]
+            if ignored >> (signal.SIGTERM - 1) & 1:
+                return child
+        time.sleep(0.02)
+    raise AssertionError("nothing saves the experiment")
 
 
 def test_a_workspace_that_has_moved_on_is_not_bound(chain: Path) -> None:
