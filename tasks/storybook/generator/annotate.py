@@ -6,7 +6,6 @@ from functools import cache
 
 from tasks.storybook.generator.inflect import polish
 from tasks.storybook.generator.plan import Plan
-from tasks.storybook.generator.plots import phrases
 from tasks.storybook.generator.telling import Telling
 from tasks.storybook.generator.words import lexicon
 from tasks.storybook.story import Question
@@ -43,7 +42,7 @@ def summary(plan: Plan, telling: Telling) -> str:
     """One line: what went wrong and how it was mended."""
     telling.values["trouble"] = telling.tell(plan.problem.summary)
     telling.values["outcome"] = _AT_LAST.sub("", telling.tell(plan.way.summary))
-    return polish(telling.tell(phrases()["summary"]))
+    return polish(telling.tell(telling.rules["summary"]))
 
 
 def questions(plan: Plan, telling: Telling, text: str) -> tuple[Question, ...]:
@@ -69,7 +68,7 @@ def _of_the_hero(plan: Plan, rng: random.Random) -> list[tuple[str, str]]:
 def _unanswerable(telling: Telling, text: str) -> Question:
     """A question about something that the text has no word of."""
     lower = text.lower()
-    options = list(phrases()["unanswerable"].options)
+    options = list(telling.rules["unanswerable"].options)
     telling.rng.shuffle(options)
     for option in options:
         question, _, words = option(telling).partition("//")

@@ -11,6 +11,7 @@ from tasks.storybook.generator.plots import Kit, Plot, Problem, Way, plots
 from tasks.storybook.generator.words import FOLDER, read_yaml
 
 World = Literal["child", "animal", "thing"]
+PLAIN_SHARE = 0.7  # of the stories: told in the plain register, which a small model learns to tell
 OTHER_GENDER = 0.75  # how often companion and helper are of the other gender: pronouns stay clear
 
 
@@ -45,7 +46,7 @@ def cast() -> dict[str, Any]:
 
 def draw_plan(rng: random.Random) -> Plan:
     """A plan: a plot, its people, its things, one of its problems and a way out of it."""
-    plot = rng.choice(plots())
+    plot = rng.choice(plots("plain" if rng.random() < PLAIN_SHARE else "vivid"))
     world: World = rng.choice(plot.kinds)  # type: ignore[arg-type]
     hero = _hero(world, rng)
     friend = _friend(world, hero, rng)

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from tasks.storybook.generator.template import Node, parse
 from tasks.storybook.generator.words import FOLDER, entries, read_yaml
+
+Register = Literal["vivid", "plain"]  # pictures and surprises, or one thing after the other in few words
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Way:
 @dataclass(frozen=True, slots=True)
 class Plot:
     name: str
+    register: Register
     kinds: tuple[str, ...]
     weather: str
     helpers: tuple[str, ...]
@@ -126,9 +130,10 @@ def _way(index: int, entry: Mapping[str, Any]) -> Way:
     )
 
 
-def _plot(entry: Mapping[str, Any]) -> Plot:
+def _plot(entry: Mapping[str, Any], register: Register) -> Plot:
     return Plot(
         name=entry["plot"],
+        register=register,
         kinds=_words(entry["kinds"]),
         weather=entry.get("weather", "any"),
         helpers=_words(entry.get("helper")),
@@ -144,24 +149,34 @@ def _plot(entry: Mapping[str, Any]) -> Plot:
     )
 
 
+def _files(kind: str, register: Register) -> list[Path]:
+    """The YAML files of plots/ or phrases/; those of the plain register lie in a folder plain."""
+    return sorted((FOLDER / kind / register if register == "plain" else FOLDER / kind).glob("*.yaml"))
+
+
 @cache
-def plots() -> tuple[Plot, ...]:
-    """All plots, in the order of their files. Raises ValueError naming a plot that is not well formed."""
+def plots(register: Register) -> tuple[Plot, ...]:
+    """All plots of a register, in the order of their files. Raises ValueError naming one that is not well formed."""
     found = []
-    for path in sorted((FOLDER / "plots").glob("*.yaml")):
+    for path in _files("plots", register):
         for entry in read_yaml(path):
             try:
-                found.append(_plot(entry))
+                found.append(_plot(entry, register))
             except (KeyError, ValueError, AttributeError, TypeError) as error:
                 raise ValueError(f"{path.name}: plot {entry.get('plot')!r}: {error!r}") from error
     return tuple(found)
 
 
 @cache
-def phrases() -> dict[str, Lines]:
-    """The phrase rules by name, of all files of phrases/."""
+def phrases(register: Register) -> dict[str, Lines]:
+    """The phrase rules by name, of all files of phrases/; the plain register's own stand in for the vivid one's."""
+    rules = _rules("vivid")
+    return rules if register == "vivid" else {**rules, **_rules(register)}
+
+
+def _rules(register: Register) -> dict[str, Lines]:
     rules: dict[str, Lines] = {}
-    for path in sorted((FOLDER / "phrases").glob("*.yaml")):
+    for path in _files("phrases", register):
         for name, block in read_yaml(path).items():
             if name in rules:
                 raise ValueError(f"{path.name}: there are two rules {name!r}")

@@ -32,7 +32,7 @@ def one_story(*, seed: int, index: int) -> Story:
     rng = random.Random(f"storybook {seed} {index}")
     plan = draw_plan(rng)
     for _ in range(TELLINGS):
-        telling = Telling(rng, _values(plan), verbosity=rng.uniform(0.25, 0.85))
+        telling = Telling(rng, _values(plan), phrases(plan.plot.register), verbosity=rng.uniform(0.25, 0.85))
         text, turn, features = _text(plan, telling)
         if WORDS[0] <= text.count(" ") + text.count("\n\n") + 1 <= WORDS[1]:
             break
@@ -47,7 +47,7 @@ def one_story(*, seed: int, index: int) -> Story:
         feeling=plan.feeling,
         features=features,
         words=annotate.three_words(text, rng),
-        moral=polish(telling.tell(phrases()[f"moral_{plan.theme}"])),
+        moral=polish(telling.tell(telling.rules[f"moral_{plan.theme}"])),
         summary=annotate.summary(plan, telling),
         questions=annotate.questions(plan, telling, text),
         swedish=swedish,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tasks.storybook.generator.inflect import plural, polish
 from tasks.storybook.generator.people import Person, is_pronoun_form
-from tasks.storybook.generator.plots import Lines, phrases
+from tasks.storybook.generator.plots import Lines
 from tasks.storybook.generator.template import Node
 from tasks.storybook.generator.words import Adjective, Noun, Verb, lexicon
 
@@ -22,11 +22,11 @@ class Telling:
 
     rng: random.Random
     values: dict[str, Value]
+    rules: dict[str, Lines]
     verbosity: float
     choices: list[str] | None = None
     twins: list[tuple[str, str]] = field(default_factory=list)
     told: set[int] = field(default_factory=set)  # ids of the alternatives already told
-    rules: dict[str, Lines] = field(default_factory=phrases)
 
     def chance(self) -> bool:
         return self.rng.random() < self.verbosity
