@@ -45,6 +45,7 @@ class PretrainParams(TrainingParams):
     """The section `pretrain` of params.yaml; each key is explained there."""
 
     model: Shape
+    initialisation: Literal["induction", "random"]
     packing: Literal["stream", "whole"]
     isolate_documents: bool
 
@@ -118,11 +119,18 @@ def _new_model(params: PretrainParams, *, tokens: Path, precision: training.Prec
     from model.config import ModelConfig
     from model.decoder import Decoder, initialise
     from model.documents import read_documents, vocabulary_size
+    from model.induction import fits, set_induction_heads
 
     end_id = read_documents(tokens, "train").end_id
     config = ModelConfig(vocabulary_size=vocabulary_size(tokens), end_id=end_id, **params.model.model_dump())
     decoder = Decoder(config, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
-    initialise(decoder, generator=torch.Generator().manual_seed(params.seed))
+    generator = torch.Generator().manual_seed(params.seed)
+    initialise(decoder, generator=generator)
+    if params.initialisation == "induction":
+        if fits(config):
+            set_induction_heads(decoder, generator=generator)
+        else:
+            log.warning("this shape has no place for an induction circuit: the weights start at random")
     if line := config.why_not_exportable():
         log.warning("%s", line)
     return decoder

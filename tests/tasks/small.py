@@ -209,5 +209,5 @@ def finetuning(**changes: Any) -> FinetuneParams:
 
 def pretraining(**changes: Any) -> PretrainParams:
     """The section `pretrain`, for 12 steps of two rows."""
-    own = {"model": SHAPE, "packing": "whole", "isolate_documents": True}
+    own = {"model": SHAPE, "initialisation": "random", "packing": "whole", "isolate_documents": True}
     return PretrainParams.model_validate_json(json.dumps({**_TRAINING, **own, **changes}))

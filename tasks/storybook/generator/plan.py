@@ -11,7 +11,8 @@ from tasks.storybook.generator.plots import Kit, Plot, Problem, Way, plots
 from tasks.storybook.generator.words import FOLDER, read_yaml
 
 World = Literal["child", "animal", "thing"]
-PLAIN_SHARE = 0.7  # of the stories: told in the plain register, which a small model learns to tell
+Names = dict[str, Any]  # by gender, by world
+PLAIN_SHARE = 0.9  # of the stories: told in the plain register, which a small model learns to tell
 OTHER_GENDER = 0.75  # how often companion and helper are of the other gender: pronouns stay clear
 
 
@@ -41,15 +42,20 @@ class Plan:
 def cast() -> dict[str, Any]:
     """Names, animals and helpers of cast.yaml."""
     found: dict[str, Any] = read_yaml(FOLDER / "cast.yaml")
-    return {name: part.split() if isinstance(part, str) else part for name, part in found.items()}
+    return _split(found) | {"plain": _split(found["plain"])}
+
+
+def _split(parts: dict[str, Any]) -> dict[str, Any]:
+    return {name: part.split() if isinstance(part, str) else part for name, part in parts.items()}
 
 
 def draw_plan(rng: random.Random) -> Plan:
     """A plan: a plot, its people, its things, one of its problems and a way out of it."""
     plot = rng.choice(plots("plain" if rng.random() < PLAIN_SHARE else "vivid"))
     world: World = rng.choice(plot.kinds)  # type: ignore[arg-type]
-    hero = _hero(world, rng)
-    friend = _friend(world, hero, rng)
+    names = cast()["plain"] if plot.register == "plain" else cast()
+    hero = _hero(world, names, rng)
+    friend = _friend(world, hero, names, rng)
     problem = rng.choice(plot.problems)
     way = rng.choice(plot.ways_out_of(problem))
     return Plan(
@@ -70,25 +76,24 @@ def _drawn(kits: tuple[Kit, ...], rng: random.Random) -> dict[str, str]:
     return {name: cell for kit in kits for name, cell in zip(kit.columns, rng.choice(kit.rows), strict=True)}
 
 
-def _hero(world: World, rng: random.Random) -> Person:
-    return _person(world, rng.choice(("he", "she")), rng, avoid=None)
+def _hero(world: World, names: Names, rng: random.Random) -> Person:
+    return _person(world, rng.choice(("he", "she")), names, rng, avoid=None)
 
 
-def _friend(world: World, hero: Person, rng: random.Random) -> Person:
+def _friend(world: World, hero: Person, names: Names, rng: random.Random) -> Person:
     other: Gender = "she" if hero.gender == "he" else "he"
     gender = other if rng.random() < OTHER_GENDER else hero.gender
-    return _person(world, gender, rng, avoid=hero)
+    return _person(world, gender, names, rng, avoid=hero)
 
 
-def _person(world: World, gender: Gender, rng: random.Random, *, avoid: Person | None) -> Person:
+def _person(world: World, gender: Gender, names: Names, rng: random.Random, *, avoid: Person | None) -> Person:
     taken = (avoid.name, avoid.kind) if avoid else ("", "")
-    people = cast()
     while True:
         if world == "child":
-            name, kind = rng.choice(people[gender]), "girl" if gender == "she" else "boy"
+            name, kind = rng.choice(names[gender]), "girl" if gender == "she" else "boy"
         else:
-            name = rng.choice(people[f"{world}_names"])
-            kind = rng.choice(people["animals" if world == "animal" else "thing_kinds"])
+            name = rng.choice(names[f"{world}_names"])
+            kind = rng.choice(cast()["animals" if world == "animal" else "thing_kinds"])
         if name[:2] != taken[0][:2] and (world == "child" or kind != taken[1]):
             return Person(name, gender, kind, world)
 
