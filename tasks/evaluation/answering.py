@@ -13,7 +13,7 @@ from pydantic import Field
 from tasks.chat import END_OF_TURN, encode_questions, is_taught_to_chat
 from tasks.evaluation.intervals import Floats
 from tasks.evaluation.rows import Row, request
-from tasks.evaluation.task_scores import constraints_of
+from tasks.evaluation.task_scores import wants_a_story
 from tasks.stage import Params, UserError
 from tasks.tokenizer_kinds import load_tokenizer
 
@@ -26,7 +26,7 @@ ANSWER = "\nAnswer:"  # what a base model, which knows no chat, is asked with
 
 
 class MaxTokens(Params):
-    """How long an answer may be, by the kind of task; a story is what constraints ask for."""
+    """How long an answer may be, by the kind of task; a story by `wants_a_story`."""
 
     summarization: int = Field(ge=1)
     translation: int = Field(ge=1)
@@ -78,8 +78,8 @@ class Respondent:
         cut: set[int] = set()
         plan = ((False, kind, self.params.temperature), (True, "story", self.params.story_temperature))
         for of_stories, limit, temperature in plan:
-            places = [at for at, row in enumerate(rows) if bool(constraints_of(row)) == of_stories]
-            alike = [row for row in train if bool(constraints_of(row)) == of_stories]  # a story is shown stories
+            places = [at for at, row in enumerate(rows) if wants_a_story(row) == of_stories]
+            alike = [row for row in train if wants_a_story(row) == of_stories]  # a story is shown stories
             examples = self._examples(alike)
             told = self._generate([rows[at] for at in places], examples, limit=limit, temperature=temperature)
             for at, (text, is_cut) in zip(places, told, strict=True):

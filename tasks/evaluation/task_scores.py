@@ -24,6 +24,7 @@ HEADLINE = {
     "translation": "chrf",
     "assistant": "token_f1",
 }
+STORY_ASPECTS = ("story", "opening")  # of requests for a whole story: the views of the storybook, or as a source is told
 
 
 def score(
@@ -100,7 +101,7 @@ def _plan(
         return _classification(rows, answers, probabilities, labels)
     references = [references_of(row) for row in rows]
     asked = [at for at, row in enumerate(rows) if constraints_of(row)]
-    scored = [at for at, row in enumerate(rows) if references[at] and not (kind == "assistant" and constraints_of(row))]
+    scored = [at for at, row in enumerate(rows) if references[at] and not (kind == "assistant" and wants_a_story(row))]
     texts = {"predictions": [answers[at] for at in scored], "references": [references[at] for at in scored]}
     metrics: dict[str, list[tuple[type[TaskMetric], dict[str, Any]]]] = {
         "summarization": [(Rouge, {}), (Meteor, {"wordnet": wordnet})],
@@ -170,3 +171,8 @@ def constraints_of(row: Row) -> dict[str, Any]:
     held = row.get("constraints") or "{}"
     found = json.loads(held) if isinstance(held, str) else dict(held)
     return {kind: value for kind, value in found.items() if value}
+
+
+def wants_a_story(row: Row) -> bool:
+    """Whether a whole story is asked for, with constraints or without: no one answer to it is the right one."""
+    return bool(constraints_of(row)) or row.get("aspect") in STORY_ASPECTS

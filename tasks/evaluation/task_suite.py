@@ -18,7 +18,7 @@ from tasks.evaluation.fabrication import fabrication, refusal_figures
 from tasks.evaluation.intervals import Bootstrap, Floats, Score, with_interval
 from tasks.evaluation.rows import request
 from tasks.evaluation.swaps import Gender, gender_of, swap_gap, swapped
-from tasks.evaluation.task_scores import HEADLINE, compare, constraints_of, references_of, score
+from tasks.evaluation.task_scores import HEADLINE, compare, references_of, score, wants_a_story
 from tasks.evaluation.task_table import Verdict
 from tasks.records import FEEDBACK_SOURCE, read_rows
 from tasks.stage import UserError
@@ -131,8 +131,8 @@ def _by_task(path: Path) -> dict[str, list[Row]]:
 def _some(rows: Sequence[Row], most: int, stories: int) -> list[Row]:
     """At most so many rows, evenly spread by their ids; of story requests at most `stories`."""
     ordered = sorted(rows, key=lambda row: str(row["id"]))
-    requests = [row for row in ordered if constraints_of(row)][:stories]
-    return [row for row in ordered if not constraints_of(row)][:most] + requests
+    requests = [row for row in ordered if wants_a_story(row)][:stories]
+    return [row for row in ordered if not wants_a_story(row)][:most] + requests
 
 
 def evaluate_tasks(tasks: Sequence[Task], models: Ways, params: TaskSuiteParams, bootstrap: Bootstrap) -> TaskResults:
@@ -244,7 +244,7 @@ def _asked_for(task: Task, found: Mapping[str, Score]) -> dict[str, Score]:
 
 def _beyond_the_source(task: Task, rows: Sequence[Row], answers: Answers, bootstrap: Bootstrap) -> dict[str, Score]:
     """What an answer makes up: names and things that its document does not hold, answers that nobody can give."""
-    places = [at for at, row in enumerate(rows) if row["document"] and not constraints_of(row)]
+    places = [at for at, row in enumerate(rows) if row["document"] and not wants_a_story(row)]
     if task.kind not in SAID_TO_SOURCE or not places:
         return {}
     texts = [answers.texts[at] for at in places]
@@ -298,7 +298,7 @@ def _conversations(task: Task, answers: Answers) -> Iterator[str]:
             continue
         seen.add(str(row["aspect"]))
         asked = request(row).replace("\n", "\n> ")
-        expected = f"\n\n(expected: {row['answer']})" if row["answer"] and not constraints_of(row) else ""
+        expected = f"\n\n(expected: {row['answer']})" if row["answer"] and not wants_a_story(row) else ""
         yield f"## {answers.by}, {task.name}: {row['aspect'] or task.kind}\n\n> {asked}\n\n{text}{expected}\n"
 
 

@@ -12,7 +12,7 @@ from tasks.storybook.generator.words import FOLDER, read_yaml
 
 World = Literal["child", "animal", "thing"]
 Names = dict[str, Any]  # by gender, by world
-PLAIN_SHARE = 0.9  # of the stories: told in the plain register, which a small model learns to tell
+PLAIN_SHARE = 0.7  # of the stories: told in the plain register, which a small model learns to tell
 OTHER_GENDER = 0.75  # how often companion and helper are of the other gender: pronouns stay clear
 
 
