@@ -24,7 +24,7 @@ HEADLINE = {
     "translation": "chrf",
     "assistant": "token_f1",
 }
-STORY_ASPECTS = ("story", "opening")  # of requests for a whole story: the views of the storybook, or as a source is told
+STORY_ASPECTS = ("story", "opening")  # of requests for a whole story: the storybook's views, or a source's `aspect`
 
 
 def score(

@@ -62,6 +62,13 @@ def test_story_requests_are_scored_by_what_they_asked_for() -> None:
     assert found["token_f1"].value == 0  # of the one row with a reference and without constraints
 
 
+def test_a_story_that_was_asked_for_without_constraints_has_no_one_right_answer() -> None:
+    rows = [_row("Once there was a hen.", aspect="story"), _row("blue", aspect="question")]
+    found = score("assistant", rows, ["There was a fox.", "blue"], bootstrap=DRAWN)
+    assert found["token_f1"].value == 1
+    assert "constraints_met" not in found
+
+
 def test_nothing_to_score_gives_no_figure() -> None:
     assert score("summarization", [], [], bootstrap=DRAWN) == {}
     assert score("translation", [_row("")], ["x"], bootstrap=DRAWN) == {}
