@@ -36,8 +36,8 @@ def set_induction_heads(model: Decoder, *, generator: torch.Generator) -> None:
     """Turns head 0 of the first two layers of an initialised model into an induction circuit.
 
     The stream's channel 0 is made the same for all tokens; two subspaces of the others are read and written: what a
-    token is, and what the token before it was. The first loss is one or two nats above ln(V), since the embeddings are large.
-    Raises ValueError where the shape does not fit.
+    token is, and what the token before it was. The first loss is one or two nats above ln(V), for the embeddings are
+    large. Raises ValueError where the shape does not fit.
     """
     config = model.config
     if not fits(config):
