@@ -26,12 +26,12 @@ STAGES = tuple(GRAPH)
 NOT_OURS = ("PREFECT_", "MLFLOW_", "DVC_", "GIT_", "FLEDGLING_PREFECT", "FLEDGLING_MLFLOW", "PYTHONDONTWRITEBYTECODE")
 LIMIT_S = 300
 
-# a chain of seconds: 300 generated stories beside the written ones, a model of some 70,000 parameters
+# a chain of seconds: 360 generated stories beside the written ones, a model of some 70,000 parameters
 SMALL: dict[str, Any] = {
     "tokenize.vocabulary_size": 768,
     "tokenize.compare_on_bytes": 50_000,
     "validate.least_records": {"train": 50, "validation": 5, "test": 5, "written": 5, "judge_a": 5, "judge_b": 5},
-    "validate.length_drift": 5.0,  # 300 stories have not the lengths of 10,000
+    "validate.length_drift": 5.0,  # 360 stories have not the lengths of 10,000
     "pretrain.model.context": 512,
     "pretrain.model.d_model": 64,
     "pretrain.model.n_layers": 1,
@@ -285,7 +285,7 @@ def _few_stories(params: Path) -> None:
                 source["examples"] = 60
         for source in document["ingest"]["sources"]:
             if source.get("part") == "generated":
-                source["stories"] = 300
+                source["stories"] = 360
 
 
 def from_stage_on(name: str) -> set[str]:

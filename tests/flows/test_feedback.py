@@ -83,7 +83,7 @@ def test_the_event_of_a_full_batch_has_it_collected(server: Server, project: Pat
 def test_a_collected_batch_starts_improve_with_its_name(server: Server) -> None:
     (run,) = wait_for(lambda: server.runs("improve"), limit_s=60, what="a run that the event started", every_s=0.5)
     assert run["parameters"] == {"batch": "batch-1"}
-    (event,) = server.events(EVENTS[1])
+    (event,) = wait_for(lambda: server.events(EVENTS[1]), limit_s=30, what="the event among those kept", every_s=0.5)
     assert event["resource"]["prefect.resource.id"] == "fledgling.feedback.batch-1"
     assert (event["payload"]["file"], event["payload"]["rows"]) == ("data/feedback/batch-1.jsonl", 3)
     assert server.wait_until(run["id"]) == "FAILED"  # this folder is not under DVC
