@@ -24,7 +24,7 @@ NEEDS = ("data/tokens", "data/tokenizer")  # of the workspace's chain
 BUDGET_TOKENS = 200_000  # a fifth of the default's
 ROUNDS = 3
 READY_S = 120.0
-CLOSING_S = 120.0  # for the last figures, after training
+CLOSING_S = 10.0  # for the last figures, after training
 
 
 def training_with_mlflow_away() -> Row:
