@@ -79,7 +79,7 @@ SMALL: dict[str, Any] = {
     "calibrate.examination.attack_stories": 1,
     "calibrate.examination.grammar.builtin_pairs": 20,
     "calibrate.examination.bootstrap": 100,
-    "sample.prompts": {"stories": 8, "others": 1, "kinds": ["summarization", "translation", "assistant"]},
+    "sample.prompts": {"stories": 24, "others": 1, "kinds": ["summarization", "translation", "assistant"]},
     "sample.answers": 3,
     "sample.answering.max_tokens": {"summarization": 8, "translation": 8, "assistant": 8, "story": 16},
     "judge.prompts": {"stories": 3, "others": 1, "kinds": ["summarization", "translation", "assistant"]},
@@ -88,7 +88,7 @@ SMALL: dict[str, Any] = {
     "pair.least_margin": 0.0,
     "pair.longer_off_half": 0.5,
     "pair.held_out_jaccard": 1.0,
-    "pair.validation_share": 0.4,  # of some ten prompts
+    "pair.validation_share": 0.4,  # of some twenty-five prompts
     "align.bounds": {"chosen_drop": 9.0, "kl": 9.0, "length_drift": 9.0},
     "align.budget_tokens": 8_192,
     "align.batch_tokens": 1_024,
